@@ -1,0 +1,110 @@
+"""The one-call door: a trained model, the data it was trained on and a request go in, an unlearned model comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from graphforget import catalog
+from graphforget.errors import InputError
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.gnn import interop
+from graphforget.graph import Graph
+from graphforget.task import Task
+from graphforget.unlearner import Unlearner
+
+
+class Forgotten(NamedTuple):
+    """What :func:`unlearn` returns.
+
+    Args:
+        model: the unlearned model, with the same ``state_dict`` keys and shapes (unless the method says otherwise).
+        data: what it may see from now on, in the kind that was given.
+        split: the resolved request, for :func:`graphforget.compare`.
+        record: what the method noted.
+    """
+
+    model: nn.Module
+    data: Any
+    split: ForgetSplit[Graph]
+    record: Mapping[str, Any]
+
+
+def unlearn(
+    model: nn.Module,
+    data: Any,
+    request: ForgetRequest | None = None,
+    *,
+    edges: Tensor | Sequence[Sequence[int]] | None = None,
+    nodes: Tensor | Sequence[int] | None = None,
+    method: str | Unlearner = "d2dgn_calibrated",
+    task: str | Task[Any] = "link",
+    held_out: Any = None,
+    seed: int = 0,
+) -> Forgotten:
+    """Unlearn edges, nodes or a request from a trained GNN.
+
+    Args:
+        model: the trained model, ``model(x, edge_index) -> [N, d]``; left untouched.
+        data: what it was trained on: a Graph, PyG Data or HeteroData, a DGL graph, a scipy matrix, a networkx graph.
+        request: what to forget; or name ``edges`` or ``nodes``, or set ``edge_forget_mask`` / ``node_forget_mask`` on a
+            PyG Data.
+        edges: [2, n] pairs.
+        nodes: [n] ids.
+        method: catalog key or a configured method.
+        task: ``link``, ``node`` or a configured task.
+        held_out: validation data, never trained on: a graph of the same kind, [2, m] true edges (link) or [m] node ids
+            with labels in ``data`` (node). Calibration and retraining need it.
+        seed: of everything random.
+
+    Raises:
+        InputError: nothing or too much to forget, or data, model and request that do not fit; nothing was changed.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> from graphforget.gnn.models import GCN
+        >>> ring = torch.stack([torch.arange(6), (torch.arange(6) + 1) % 6])
+        >>> data = Data(x=torch.eye(6), edge_index=torch.cat([ring, ring.flip(0)], dim=1))
+        >>> result = unlearn(GCN(6, 4, 4), data, edges=[[0], [1]], method="utu")
+        >>> result.data.num_edges, type(result.data).__name__
+        (10, 'Data')
+    """
+    graph = interop.to_graph(data)
+    chosen = catalog.method(method)() if isinstance(method, str) else method
+    runs = catalog.task(task)() if isinstance(task, str) else task
+    asked = _request(data, request, edges, nodes)
+    split = ForgetSplit.of(graph, asked, _held_out(graph, held_out))
+    result = chosen.unlearn(model, runs, split, seed=seed)
+    return Forgotten(result.model, interop.like(data, result.context), split, result.record)
+
+
+def _request(data: Any, request: ForgetRequest | None, edges: Any, nodes: Any) -> ForgetRequest:
+    given = [request] if request is not None else []
+    given += [ForgetRequest.of("edge", edges)] if edges is not None else []
+    given += [ForgetRequest.of("node", nodes)] if nodes is not None else []
+    if not given:
+        given = [interop.request_from_masks(data)]
+    total = given[0]
+    for one in given[1:]:
+        total = total + one
+    return total
+
+
+def _held_out(graph: Graph, held_out: Any) -> Graph:
+    empty = torch.zeros(graph.num_nodes, dtype=torch.bool, device=graph.device)
+    view = replace(graph.with_edges(slice(0, 0)), undirected=False, node_mask=empty)  # type: ignore[arg-type]
+    if held_out is None:
+        return view
+    if not isinstance(held_out, Tensor):
+        return interop.to_graph(held_out)
+    if held_out.dim() == 2 and held_out.shape[0] == 2:
+        return replace(view, edge_index=held_out.long().to(graph.device), edge_attrs={})
+    if held_out.dim() != 1:
+        raise InputError(f"held_out must be a graph, pairs [2, m] or nodes [m] (got {list(held_out.shape)})")
+    mask = empty.clone()
+    mask[held_out] = True
+    return replace(graph, node_mask=mask)

@@ -1,0 +1,51 @@
+"""Plain name tables of methods, datasets and tasks, imported when asked for, with "did you mean"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from graphforget.errors import unknown
+
+METHODS: dict[str, str] = {
+    "retrain": "graphforget.methods.retrain:Retrain",
+    "finetune": "graphforget.methods.finetune:FineTune",
+    "gradient_ascent": "graphforget.methods.gradient_ascent:GradientAscent",
+    "d2dgn": "graphforget.methods.d2dgn:D2DGN",
+    "d2dgn_calibrated": "graphforget.methods.d2dgn_calibrated:CalibratedD2DGN",
+    "utu": "graphforget.gnn.utu:UtU",
+    "gnndelete": "graphforget.gnn.gnndelete:GNNDelete",
+    "gif": "graphforget.gnn.gif:GIF",
+}
+
+TASKS: dict[str, str] = {
+    "link": "graphforget.gnn.task:LinkPrediction",
+    "node": "graphforget.gnn.task:NodeClassification",
+}
+
+
+def find(table: Mapping[str, str], kind: str, name: str) -> Any:
+    """Import what a table names.
+
+    Raises:
+        UnknownName: with the nearest known name.
+
+    Example:
+        >>> find(METHODS, "method", "d2dgn").__name__
+        'D2DGN'
+    """
+    if name not in table:
+        raise unknown(kind, name, tuple(table))
+    module, attribute = table[name].split(":")
+    return getattr(import_module(module), attribute)
+
+
+def method(name: str) -> Any:
+    """Return the class of a method by its catalog key."""
+    return find(METHODS, "method", name)
+
+
+def task(name: str) -> Any:
+    """Return the class of a task by its catalog key."""
+    return find(TASKS, "task", name)

@@ -1,0 +1,155 @@
+"""The evidence: original, golds and unlearned side by side on forget, retain and test.
+
+The distance that counts is unlearned to gold, read beside the noise floor (gold to gold). The papers' figures are
+reported too, always with gold's value beside them. With K golds a distance is the mean over the golds, the floor the
+mean over their pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphforget import attack, metrics
+from graphforget.errors import InputError
+from graphforget.forget import ForgetSplit
+from graphforget.report import ORIGINAL, Report, Row
+from graphforget.task import Batch, Local, Scored, Task
+from graphforget.unlearner import Unlearned
+
+PARTS = ("forget", "retain", "test")
+
+
+def compare(
+    task: Task[Any],
+    split: ForgetSplit[Any],
+    test: Any,
+    *,
+    original: Any,
+    golds: Sequence[Unlearned],
+    unlearned: Mapping[str, Unlearned] | None = None,
+    keys: Mapping[str, Any] | None = None,
+) -> Report:
+    """Compare models on every part of a request.
+
+    Args:
+        task: how models run.
+        split: the request.
+        test: data that no model was trained or chosen on.
+        original: the original model.
+        golds: K >= 2 results of :class:`graphforget.methods.retrain.Retrain` with seeds of their own.
+        unlearned: name -> result of a method.
+        keys: columns repeated in every row, such as the dataset and the seed.
+
+    Raises:
+        InputError: fewer than two golds: without a noise floor no distance can be read.
+    """
+    if len(golds) < 2:
+        raise InputError(f"at least two golds are needed for the noise floor (got {len(golds)}); three are better")
+    views = {"forget": split.forget, "retain": split.untouched, "test": test}
+    batches = {part: task.elements(split.retain, view) for part, view in views.items()}
+    whole = Unlearned(original, split.data, {})
+    before = answers(task, whole, batches)
+    truth = [answers(task, gold, batches) for gold in golds]
+    report = Report(dict(keys or {}))
+    report.add(ORIGINAL, "", scores(task, split, views, batches, whole, before, before, truth))
+    each = [scores(task, split, views, batches, gold, truth[k], before, None) for k, gold in enumerate(golds)]
+    report.add("gold", "retrain", {key: sum(row[key] for row in each) / len(each) for key in each[0]})
+    report.add("gold_other_seed", "retrain", floor(task, split, batches, truth))
+    for name, result in (unlearned or {}).items():
+        after = answers(task, result, batches)
+        report.add("unlearned", name, scores(task, split, views, batches, result, after, before, truth))
+    return report
+
+
+def answers(task: Task[Any], result: Unlearned, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+    """{part: [B, C]} outputs of a model under its own context on each part's elements."""
+    ask = task.teacher(result.model, result.context)
+    return {part: ask(batch) for part, batch in batches.items()}
+
+
+def scores(
+    task: Task[Any],
+    split: ForgetSplit[Any],
+    views: Mapping[str, Any],
+    batches: Mapping[str, Batch],
+    result: Unlearned,
+    after: Mapping[str, Tensor],
+    before: Mapping[str, Tensor],
+    truth: Sequence[Mapping[str, Tensor]] | None,
+) -> Row:
+    """Every figure of one model: {(part, metric): value}."""
+    found: Row = {}
+    for part in PARTS:
+        for name, value in task.evaluate(result.model, result.context, views[part]).items():
+            found[part, name] = value
+        if truth is not None:
+            found |= distances(task, split, part, batches[part], after[part], [gold[part] for gold in truth])
+    if isinstance(task, Scored):
+        found |= membership(task, batches, after, before)
+    return found
+
+
+def distances(
+    task: Task[Any], split: ForgetSplit[Any], part: str, batch: Batch, outputs: Tensor, truth: Sequence[Tensor]
+) -> Row:
+    """Mean distance of outputs [B, C] to each gold's; on retain also near the request and far from it."""
+    label = batch.label.to(outputs.device)
+    js = torch.stack([metrics.js(outputs, gold) for gold in truth]).mean(0)
+    found: Row = {
+        (part, "js_to_gold"): float(js.mean()),
+        (part, "kl_to_gold"): mean(float(metrics.kl(gold, outputs).mean()) for gold in truth),
+        (part, "shift_to_gold"): mean(metrics.mean_shift(outputs, gold, label) for gold in truth),
+    }
+    if part == "retain" and isinstance(task, Local):
+        near = task.near(split, batch, 1).to(js.device)
+        for name, rows in (("near", near), ("far", ~near)):
+            if bool(rows.any()):
+                found[part, f"js_to_gold_{name}"] = float(js[rows].mean())
+    if isinstance(task, Scored):
+        own = task.scores(outputs, batch)
+        found[part, "spearman_to_gold"] = mean(metrics.spearman(own, task.scores(gold, batch)) for gold in truth)
+    return found
+
+
+def floor(
+    task: Task[Any], split: ForgetSplit[Any], batches: Mapping[str, Batch], truth: Sequence[Mapping[str, Tensor]]
+) -> Row:
+    """The noise floor: mean distance of each gold to the others."""
+    each: list[Row] = []
+    for k, gold in enumerate(truth):
+        row: Row = {}
+        for part in PARTS:
+            others = [other[part] for j, other in enumerate(truth) if j != k]
+            row |= distances(task, split, part, batches[part], gold[part], others)
+        each.append(row)
+    return {key: mean(row[key] for row in each) for key in each[0]}
+
+
+def membership(
+    task: Any, batches: Mapping[str, Batch], after: Mapping[str, Tensor], before: Mapping[str, Tensor]
+) -> Row:
+    """Can the forgotten be told from the retained and from the never seen? Two-sided: read beside gold's value."""
+    belief = {part: task.scores(after[part], batches[part]).double() for part in PARTS}
+    earlier = task.scores(before["forget"], batches["forget"])
+    threshold = attack.threshold_attack(belief["forget"], belief["test"], seed=0)
+    leak = attack.update_leakage(before["forget"], after["forget"], before["retain"], after["retain"], seed=0)
+    return {
+        ("all", "auc_retain_vs_forget"): metrics.auc(belief["retain"], belief["forget"]),
+        ("all", "auc_forget_vs_unseen"): metrics.auc(belief["forget"], belief["test"]),
+        ("all", "mia_auc"): threshold.auc,
+        ("all", "mia_auc_low"): threshold.low,
+        ("all", "mia_auc_high"): threshold.high,
+        ("all", "mia_tpr_at_1pct_fpr"): threshold.tpr_at_1pct_fpr,
+        ("all", "update_leakage_auc"): leak.auc,
+        ("all", "mi_ratio"): metrics.mi_ratio(earlier.sigmoid(), belief["forget"].sigmoid()),
+    }
+
+
+def mean(values: Any) -> float:
+    """Plain mean of an iterable of floats."""
+    found = list(values)
+    return sum(found) / len(found)

@@ -1,0 +1,125 @@
+"""Sparse products of the reference networks: adjacency and feature matrices as CSR, with a cheap backward.
+
+A matrix is built once for an ``edge_index`` or feature tensor and kept in a weak table: when the graph goes, the matrix
+goes, so that no adjacency with forgotten edges survives in a model.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from graphforget.kernels import csr, pairs
+
+
+class Sparse(NamedTuple):
+    """A CSR matrix beside its transpose; the backward of a product multiplies with the transpose."""
+
+    matrix: Tensor
+    transpose: Tensor
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:
+        ctx.matrix, ctx.transpose = matrix, transpose
+        return matrix @ dense.contiguous()  # a transposed view costs ten times as much
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        # a product again, so that second derivatives (influence functions) exist
+        return _Product.apply(grads[0].contiguous(), ctx.transpose, ctx.matrix), None, None  # type: ignore[no-untyped-call]
+
+
+def product(sparse: Sparse, dense: Tensor) -> Tensor:
+    """[n, d] sparse @ dense, differentiable in the dense factor."""
+    result: Tensor = _Product.apply(dense, sparse.matrix, sparse.transpose)  # type: ignore[no-untyped-call]
+    return result
+
+
+_TABLES: dict[str, WeakTensorKeyDictionary] = {}
+
+
+class _PairDot(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, u, v)
+        return torch.from_numpy(pairs.pair_dot(rows.detach().numpy(), u.numpy(), v.numpy()))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        rows, u, v = ctx.saved_tensors
+        weight = grads[0]
+        if torch.is_grad_enabled():  # second derivatives: the same in tensor operations
+            total = torch.zeros_like(rows).index_add(0, u, weight[:, None] * rows.index_select(0, v))
+            return total.index_add(0, v, weight[:, None] * rows.index_select(0, u)), None, None
+        size = rows.shape[0]
+        source, target = torch.cat([u, v]).numpy(), torch.cat([v, u]).numpy()
+        indptr, indices, perm = csr.from_coo(source, target, size, size)
+        value = torch.cat([weight, weight])[torch.from_numpy(perm)]
+        matrix = torch.sparse_csr_tensor(
+            torch.from_numpy(indptr), torch.from_numpy(indices), value, (size, size), check_invariants=False
+        )
+        return matrix @ rows.contiguous(), None, None
+
+
+def pair_dot(rows: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """[n] <rows[u], rows[v]> of rows [N, d], differentiable; by a kernel on CPU, in tensor operations elsewhere."""
+    if rows.device.type != "cpu" or rows.dtype not in (torch.float32, torch.float64):
+        return (rows.index_select(0, u) * rows.index_select(0, v)).sum(1)
+    result: Tensor = _PairDot.apply(rows, u, v)  # type: ignore[no-untyped-call]
+    return result
+
+
+def cached(kind: str, key: Tensor, num_nodes: int, dtype: torch.dtype = torch.float32) -> Sparse:
+    """Return the matrix of a kind for an edge_index [2, E], built once as long as that very tensor lives.
+
+    Args:
+        kind: ``sym`` D^-1/2 (A + I) D^-1/2 (GCN), ``mean`` D^-1 A (GraphSAGE), ``sum`` A (GIN).
+        key: edge_index.
+        num_nodes: N.
+        dtype: of the values.
+    """
+    table = _TABLES.setdefault(kind, WeakTensorKeyDictionary())
+    version = (key._version, num_nodes, dtype)
+    found = table.get(key)
+    if found is None or found[0] != version:
+        found = (version, _build(kind, key, num_nodes, dtype))
+        table[key] = found
+    sparse: Sparse = found[1]
+    return sparse
+
+
+def features(x: Tensor) -> Sparse:
+    """Return a CSR feature matrix beside its transpose, built once as long as the tensor lives."""
+    table = _TABLES.setdefault("features", WeakTensorKeyDictionary())
+    found = table.get(x)
+    if found is None:
+        found = x.t().to_sparse_csr()  # holding x itself here would keep the key alive for ever
+        table[x] = found
+    return Sparse(x, found)
+
+
+def _build(kind: str, edge_index: Tensor, num_nodes: int, dtype: torch.dtype) -> Sparse:
+    source, target = edge_index
+    if kind == "sym":  # self-loops are replaced by one of weight 1, as PyG's gcn_norm does
+        loop = torch.arange(num_nodes, device=source.device)
+        off = source != target
+        source, target = torch.cat([source[off], loop]), torch.cat([target[off], loop])
+    degree = torch.bincount(target, minlength=num_nodes).to(dtype)
+    if kind == "sym":
+        scale = degree.rsqrt()
+        value = scale[source] * scale[target]
+    elif kind == "mean":
+        value = 1 / degree[target]
+    else:
+        value = torch.ones_like(target, dtype=dtype)
+    size = (num_nodes, num_nodes)
+    return Sparse(_csr(target, source, value, size), _csr(source, target, value, size))
+
+
+def _csr(rows: Tensor, cols: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
+    return torch.sparse_coo_tensor(torch.stack([rows, cols]), value, size).coalesce().to_sparse_csr()

@@ -1,0 +1,1 @@
+"""Methods that run on any task: one paper a file."""

@@ -1,0 +1,220 @@
+"""Training to convergence, once for every domain, and isolation of randomness.
+
+Original and gold are trained by the same recipe: Adam, full or mini-batches, patience on held-out data, the best
+weights kept, the curve recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from rich import get_console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from graphforget.errors import Diverged, InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Args:
+        epochs: at most so many passes.
+        patience: stop after so many epochs without a better held-out score.
+        lr: Adam's learning rate.
+        weight_decay: Adam's L2 term.
+        batch_size: elements a step; None means all of them (full batch).
+        eval_every: epochs between two looks at the held-out data.
+    """
+
+    epochs: int = 1000
+    patience: int = 50
+    lr: float = 5e-3
+    weight_decay: float = 0.0
+    batch_size: int | None = None
+    eval_every: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "eval_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1 (got {getattr(self, name)})")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"batch_size must be at least 1 or None for full batches (got {self.batch_size})")
+
+
+@dataclass
+class TrainRecord:
+    """What a training run left: its curve, cost and best epoch."""
+
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # (epoch, training loss, held-out score)
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    converged: bool = False
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """Seed torch, numpy and random inside the block, restore all three after it, and yield a torch generator.
+
+    Example:
+        >>> before = torch.random.get_rng_state()
+        >>> with seeded(3) as rng:
+        ...     _ = torch.rand(2), torch.rand(2, generator=rng)
+        >>> bool((torch.random.get_rng_state() == before).all())
+        True
+    """
+    python, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield torch.Generator().manual_seed(seed)
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def draw_seed(rng: torch.Generator) -> int:
+    """Draw a seed for a numpy or numba sampler from a torch generator."""
+    return int(torch.randint(2**62, (1,), generator=rng))
+
+
+def descend(
+    model: nn.Module,
+    steps: Callable[[int], Iterator[Tensor]],
+    *,
+    epochs: int,
+    lr: float,
+    weight_decay: float = 0.0,
+    parameters: Iterator[nn.Parameter] | None = None,
+    after_epoch: Callable[[int, float], bool] | None = None,
+    title: str = "",
+) -> int:
+    """Run Adam over losses until the epochs end or ``after_epoch`` says stop.
+
+    Args:
+        model: put in train mode; its parameters are optimised unless ``parameters`` names others.
+        steps: epoch -> the losses of its steps, each a scalar with gradient.
+        epochs: at most so many.
+        lr: learning rate.
+        weight_decay: L2 term.
+        parameters: what to optimise instead of all parameters of the model.
+        after_epoch: called with (epoch, mean loss); True stops.
+        title: shown beside the progress bar.
+
+    Returns:
+        The number of epochs run.
+
+    Raises:
+        Diverged: a loss is NaN or infinite.
+    """
+    chosen = [p for p in (model.parameters() if parameters is None else parameters) if p.requires_grad]
+    if not chosen:
+        raise InputError("the model has no trainable parameter; unfreeze at least one")
+    optimiser = torch.optim.Adam(chosen, lr=lr, weight_decay=weight_decay)
+    with bar(title, epochs) as advance:
+        for epoch in range(epochs):
+            model.train()
+            total, count = 0.0, 0
+            for loss in steps(epoch):
+                value = float(loss.detach())
+                if not np.isfinite(value):
+                    raise Diverged(f"the loss became {value} in epoch {epoch} of {title or 'training'}; lower lr={lr}")
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                total, count = total + value, count + 1
+            advance()
+            if after_epoch is not None and after_epoch(epoch, total / max(count, 1)):
+                return epoch + 1
+    return epochs
+
+
+def fit(
+    model: nn.Module,
+    steps: Callable[[int], Iterator[Tensor]],
+    score: Callable[[], float],
+    recipe: Recipe,
+    *,
+    record: TrainRecord | None = None,
+    title: str = "train",
+) -> nn.Module:
+    """Train in place by a recipe and leave the weights of the best held-out score.
+
+    Args:
+        model: trained in place and returned in eval mode.
+        steps: epoch -> the losses of its steps.
+        score: held-out score of the model as it stands, higher is better.
+        recipe: how long and how fast.
+        record: filled with the curve when given.
+        title: shown beside the progress bar.
+    """
+    record = TrainRecord() if record is None else record
+    best: dict[str, Any] = {}
+    start = time.perf_counter()
+
+    def after(epoch: int, loss: float) -> bool:
+        if epoch % recipe.eval_every and epoch != recipe.epochs - 1:
+            return False
+        value = score()
+        if np.isnan(value):
+            raise Diverged(f"the held-out score became NaN in epoch {epoch} of {title}; check the held-out data")
+        record.curve.append((epoch, loss, value))
+        if value > record.best_score:
+            record.best_score, record.best_epoch = value, epoch
+            best.update(copy.deepcopy(model.state_dict()))
+        return epoch - record.best_epoch >= recipe.patience
+
+    run = descend(
+        model, steps, epochs=recipe.epochs, lr=recipe.lr, weight_decay=recipe.weight_decay, after_epoch=after, title=title
+    )
+    if best:
+        model.load_state_dict(best)
+    record.seconds = time.perf_counter() - start
+    record.converged = run < recipe.epochs
+    log.debug("%s: %d epochs, best %.4f at %d", title, run, record.best_score, record.best_epoch)
+    return model.eval()
+
+
+_SHOWN: list[Progress] = []
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Show a progress bar for every long loop inside the block (a terminal only; silent elsewhere)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = get_console()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        _SHOWN.append(shown)
+        try:
+            yield
+        finally:
+            _SHOWN.pop()
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Yield a function that advances a bar by one; does nothing outside :func:`progress`."""
+    if not _SHOWN or not title:
+        yield lambda: None
+        return
+    shown = _SHOWN[-1]
+    task = shown.add_task(title, total=total)
+    try:
+        yield lambda: shown.advance(task)
+    finally:
+        shown.remove_task(task)
