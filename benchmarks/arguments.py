@@ -29,9 +29,16 @@ def parser(dataset: str) -> argparse.ArgumentParser:
     add("--methods", nargs="+", default=list(DEFAULT_METHODS), metavar="KEY", help="catalog keys of the methods")
     add("--model", nargs="+", default=["gcn"], metavar="NAME", help="gcn gat gin sage")
     add("--task", default="link", metavar="NAME", help="link or node")
-    add("--kind", default=None, metavar="KIND", help=f"what is forgotten: {' '.join(KINDS)} (edge; node for --task node)")
+    add(
+        "--kind",
+        default=None,
+        metavar="KIND",
+        help=f"what is forgotten: {' '.join(KINDS)} (edge; node for --task node)",
+    )
     size = made.add_mutually_exclusive_group()
-    size.add_argument("--ratio", nargs="+", type=float, default=None, metavar="P", help="per cent of the train elements")
+    size.add_argument(
+        "--ratio", nargs="+", type=float, default=None, metavar="P", help="per cent of the train elements"
+    )
     size.add_argument("--count", nargs="+", type=int, default=None, metavar="N", help="number of elements instead")
     add("--pool", nargs="+", default=["random"], metavar="NAME", help=f"where they are drawn: {' '.join(POOLS)}")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S", help="seeds of split, request and models")
@@ -41,7 +48,13 @@ def parser(dataset: str) -> argparse.ArgumentParser:
     add("--device", default="cpu", help="torch device string")
     add("--data-root", type=Path, default=None, help="folder of the data sets (else GRAPHFORGET_DATA, else ./data)")
     add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals and golds")
-    add("--out", type=Path, default=None, metavar="FILE", help="JSON lines are appended here; finished cells are skipped")
+    add(
+        "--out",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="JSON lines are appended here; finished cells are skipped",
+    )
     add("--json", action="store_true", help="print JSON lines instead of a table")
     return made
 

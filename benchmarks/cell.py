@@ -14,9 +14,10 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from benchmarks.requests import draw
 from graphforget.cost import Cost, measure
 from graphforget.forget import ForgetRequest, ForgetSplit
-from graphforget.gnn import data, selectors
+from graphforget.gnn import data
 from graphforget.gnn.models import build
 from graphforget.gnn.task import GraphTask, LinkPrediction, NodeClassification
 from graphforget.graph import Graph
@@ -70,9 +71,8 @@ class Bench:
     def _drawn(self) -> tuple[Splits[Graph], ForgetRequest]:
         splits = data.load_splits(self.cell.dataset, root=self.root, task=self.cell.task, seed=self.cell.seed)
         splits = Splits(*(part.to(self.device) for part in splits))
-        return selectors.draw(
-            splits, self.cell.kind, self.cell.pool, ratio=self.cell.ratio, count=self.cell.count, seed=self.cell.seed
-        )
+        cell = self.cell
+        return draw(splits, cell.kind, cell.pool, cell.ratio, cell.count, cell.seed)
 
     @property
     def splits(self) -> Splits[Graph]:
@@ -138,7 +138,16 @@ class Bench:
 
     def _cached(self, role: str, seed: int, make: Callable[[TrainRecord], nn.Module]) -> tuple[nn.Module, Cost]:
         cell = self.cell
-        key = [role, seed, cell.dataset, cell.model, cell.task, cell.seed, asdict(RECIPES[cell.task]), WIDTHS[cell.task]]
+        key = [
+            role,
+            seed,
+            cell.dataset,
+            cell.model,
+            cell.task,
+            cell.seed,
+            asdict(RECIPES[cell.task]),
+            WIDTHS[cell.task],
+        ]
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
         path = self.cache / f"{cell.dataset}-{cell.model}-{role[:8]}-{cell.seed}-{name}.safetensors"
         model = self.blank(seed)
@@ -157,5 +166,3 @@ class Bench:
         part.write_text(json.dumps(note | {"best_epoch": record.best_epoch}))
         os.replace(part, path.with_suffix(".json"))
         return model.eval(), cost
-
-

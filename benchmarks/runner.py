@@ -65,7 +65,9 @@ def run(dataset: str, flags: Any, methods: Mapping[str, Unlearner], console: Con
             have = {row["method"] for row in kept.select(**keys) if row["metric"] == "seconds"}
             missing = [key for key in wanted if key not in have]
             if missing or "retrain" not in have:
-                console.print(f"[{number}/{len(cells)}] {_title(keys)}: {' '.join(missing) or 'golds'}", highlight=False)
+                console.print(
+                    f"[{number}/{len(cells)}] {title_of(keys)}: {' '.join(missing) or 'golds'}", highlight=False
+                )
                 bench = Bench(cell, flags.data_root, flags.cache, flags.device, flags.batches)
                 for block in blocks(bench, {key: methods[key] for key in missing}, flags, "retrain" not in have):
                     append(flags.out, block)
@@ -159,13 +161,14 @@ def show(report: Report, task: str) -> None:
     groups: dict[str, Report] = {}
     for row in report.rows:
         if "step" not in row:
-            groups.setdefault(_title({**row, "seed": None}), Report()).rows.append(row)
+            groups.setdefault(title_of({**row, "seed": None}), Report()).rows.append(row)
     for title, group in groups.items():
         seeds = len({row["seed"] for row in group.rows})
         console.print(group.table(COLUMNS[task], f"{title} ({seeds} seed{'s' if seeds > 1 else ''})"))
 
 
-def _title(keys: Mapping[str, Any]) -> str:
+def title_of(keys: Mapping[str, Any]) -> str:
+    """How a request is named to a reader."""
     size = f"{keys['ratio']:g} %" if keys.get("ratio") is not None else f"{keys['count']}"
     seed = "" if keys.get("seed") is None else f", seed {keys['seed']}"
     parts = f", {keys['batches']} batches" if keys.get("batches", 1) > 1 else ""
@@ -174,5 +177,3 @@ def _title(keys: Mapping[str, Any]) -> str:
 
 def _cost(cost: Cost) -> dict[tuple[str, str], float]:
     return {("all", "peak_mib"): cost.peak_mib, ("all", "flops"): cost.flops, ("all", "seconds"): cost.seconds}
-
-

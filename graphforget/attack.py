@@ -1,8 +1,8 @@
 """Membership attacks: can what was forgotten still be told from what was never seen?
 
-Each attack ends in one :class:`AttackResult`. 0.5 is "cannot be told"; an AUC under 0.5 is a leak as well (pushed too
-far), so read it beside the gold's, which seldom is exactly 0.5. Scores are "higher is more member". Everything runs on
-the CPU in float64, from seeds of its own.
+Each attack ends in one :class:`AttackResult`. 0.5 is "cannot be told"; a score's AUC under 0.5 is a leak as well
+(pushed too far), so read it beside the gold's, which seldom is exactly 0.5. Scores are "higher is more member".
+Everything runs on the CPU in float64, from seeds of its own.
 
 * threshold: one score, no training.
 * posterior: a classifier trained on a shadow model (Olatunji et al., arXiv:2101.06570, TSTF).
@@ -135,7 +135,9 @@ def update_leakage(
     Two features an element: the L2 distance of the posterior before and after, and the signed change p_before - p_after
     of class 1 (C = 2) or of the class that the original favoured (C > 2). A balanced logistic regression scores every
     element out of fold (5 folds), so no element is judged by a fit that knew its answer. Exact retraining leaks here
-    too: compare with the gold.
+    too: compare with the gold. An AUC somewhat under 0.5 is no leak here: out-of-fold scores lean that way when there
+    is nothing to find, and the bootstrap does not see the folds (no leak, 20 forgotten of 1020, 300 draws: mean AUC
+    0.475; the interval lay above 0.5 in 3 % of them, below in 16 %).
 
     Args:
         before_forget: the original's logits [F, C] of the forgotten.

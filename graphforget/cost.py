@@ -78,7 +78,7 @@ def resident_mib() -> float:
 
 
 def flop_counter() -> FlopCounterMode:
-    """torch's counter with right figures for sparse products, gathers and scatters."""
+    """Torch's counter with right figures for sparse products, gathers and scatters."""
     aten = torch.ops.aten
     mapping: dict[Any, Callable[..., int]] = {
         aten.mm: _raw(_mm),

@@ -7,7 +7,7 @@ mean over their pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -149,7 +149,7 @@ def membership(
     }
 
 
-def mean(values: Any) -> float:
+def mean(values: Iterable[float]) -> float:
     """Plain mean of an iterable of floats."""
     found = list(values)
     return sum(found) / len(found)

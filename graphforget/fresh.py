@@ -1,8 +1,8 @@
 """Never-trained copies of a model: what gold and the destroyer start from.
 
 Calling ``reset_parameters`` alone silently keeps trained values in bare parameters, attention blocks and norms. Here
-every parameter and persistent buffer is first filled with NaN (integers: their largest value), so that whatever no rule covers is found and
-named instead of kept.
+every parameter and persistent buffer is first filled with NaN (integers: their largest value), so that whatever no
+rule covers is found and named instead of kept.
 """
 
 from __future__ import annotations

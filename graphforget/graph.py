@@ -8,6 +8,7 @@ by :meth:`Graph.validate`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -151,7 +152,9 @@ class Graph:
     @cached_property
     def sparse_x(self) -> Tensor:
         """``x`` as torch CSR, cached: first layers on sparse features multiply it 14-16x faster than the dense form."""
-        return self.x.to_sparse_csr()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support")  # a user can do nothing about it
+            return self.x.to_sparse_csr()
 
     @cached_property
     def x_density(self) -> float:

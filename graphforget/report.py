@@ -106,7 +106,9 @@ class Report:
 
 def label(role: str, method: str) -> str:
     """How a model is named to a reader."""
-    return {ORIGINAL: "original", "gold": "gold (retrain)", "gold_other_seed": "gold, other seed (floor)"}.get(role, method)
+    return {ORIGINAL: "original", "gold": "gold (retrain)", "gold_other_seed": "gold, other seed (floor)"}.get(
+        role, method
+    )
 
 
 def _cell(values: list[float]) -> str:

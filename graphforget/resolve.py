@@ -170,7 +170,9 @@ def _edges(graph: Graph, ids: Tensor) -> Tensor:
 def _edge_class(graph: Graph, ids: Tensor) -> Tensor:
     if ids.dim() == 1:
         if "type" not in graph.edge_attrs:
-            raise InputError('an edge class by relation needs edge_attrs["type"]; or give [n, 2] labels of the endpoints')
+            raise InputError(
+                'an edge class by relation needs edge_attrs["type"]; or give [n, 2] labels of the endpoints'
+            )
         hit = torch.isin(graph.edge_attrs["type"], ids)
     else:
         if graph.y is None:

@@ -94,7 +94,7 @@ class Task(ABC, Generic[D]):
         return self.bind(model, context)(batch)
 
     def teacher(self, model: nn.Module, context: D) -> Ask:
-        """Return a frozen model as a function of batches: no gradient, run once a context in eval mode, then restored."""
+        """Return a frozen model as a function of batches: no gradient, run once a context in eval mode."""
         with evaluating(model), torch.no_grad():
             ask = self.bind(model, context)
 
@@ -132,16 +132,16 @@ class Task(ABC, Generic[D]):
         """
         batches = list(self.batches(context, view, None))
         if not batches:
-            raise InputError(f"the view holds nothing that {type(self).__name__} can ask about; check the request's kind")
+            raise InputError(
+                f"the view holds nothing that {type(self).__name__} can ask about; check the request's kind"
+            )
         if len(batches) == 1:
             return batches[0]
         index = torch.cat([batch.index for batch in batches], dim=-1)
         return Batch(index, torch.cat([batch.label for batch in batches]), batches[0].input)
 
     @abstractmethod
-    def evaluate(
-        self, model: nn.Module, context: D, view: D, reference: Tensor | None = None
-    ) -> dict[str, float]:
+    def evaluate(self, model: nn.Module, context: D, view: D, reference: Tensor | None = None) -> dict[str, float]:
         """Score a model on a view; with the gold's outputs on the view's elements, its distance to gold as well."""
 
     def held_out_score(self, model: nn.Module, context: D, held_out: D) -> float:

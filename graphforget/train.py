@@ -135,7 +135,7 @@ def descend(
                 if not np.isfinite(value):
                     raise Diverged(f"the loss became {value} in epoch {epoch} of {title or 'training'}; lower lr={lr}")
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
                 total, count = total + value, count + 1
             advance()
@@ -180,7 +180,13 @@ def fit(
         return epoch - record.best_epoch >= recipe.patience
 
     run = descend(
-        model, steps, epochs=recipe.epochs, lr=recipe.lr, weight_decay=recipe.weight_decay, after_epoch=after, title=title
+        model,
+        steps,
+        epochs=recipe.epochs,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        after_epoch=after,
+        title=title,
     )
     if best:
         model.load_state_dict(best)

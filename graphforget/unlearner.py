@@ -111,7 +111,9 @@ class Unlearner(ABC):
                 raise InputError(f"{setting} must be positive (got {value})")
         for need in self.needs:
             if not isinstance(task, need):
-                raise InputError(f"{type(self).__name__} needs a task that is {need.__name__} (got {type(task).__name__})")
+                raise InputError(
+                    f"{type(self).__name__} needs a task that is {need.__name__} (got {type(task).__name__})"
+                )
         inner = unwrap(model)
         with seeded(seed):  # on a copy: a forward may draw random numbers or write to buffers
             task.check(copy.deepcopy(inner), split)
@@ -172,6 +174,6 @@ def rewrap(wrapped: nn.Module, model: nn.Module) -> nn.Module:
         distributed.training = wrapped.training
         return distributed
     if isinstance(getattr(wrapped, "_orig_mod", None), nn.Module):
-        compiled: nn.Module = torch.compile(rewrap(wrapped._orig_mod, model))  # type: ignore[arg-type]
+        compiled: nn.Module = torch.compile(rewrap(wrapped._orig_mod, model))  # type: ignore[arg-type,assignment]
         return compiled
     return model

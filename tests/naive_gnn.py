@@ -48,7 +48,7 @@ def gnndelete_outputs(
 def gnndelete_loss(
     z: Array, zori: Array, edges: list[tuple[int, int]], non_edges: list[tuple[int, int]], kept: list[int], lam: float
 ) -> float:
-    """Weigh DEC and NI: lambda DEC + (1 - lambda) NI of one layer, vectors stacked along rows, means over all entries."""
+    """One layer's lambda DEC + (1 - lambda) NI: vectors stacked along rows, means over all entries."""
     rows = np.stack([z[u] for u, _ in edges] + [z[v] for _, v in edges])
     random = np.stack([zori[p] for p, _ in non_edges] + [zori[q] for _, q in non_edges])
     dec = float(((rows - random) ** 2).mean())

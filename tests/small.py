@@ -81,5 +81,6 @@ def same_random_state() -> Iterator[None]:
     before = torch.random.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     yield
     assert torch.random.get_rng_state().equal(before[0]), "torch's global random state moved"
-    assert all(np.array_equal(a, b) for a, b in zip(np.random.get_state(), before[1], strict=True)), "numpy's moved"  # noqa: NPY002
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    assert all(np.array_equal(a, b) for a, b in zip(numpy_state, before[1], strict=True)), "numpy's moved"
     assert random.getstate() == before[2], "python's random state moved"

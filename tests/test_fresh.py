@@ -190,7 +190,7 @@ def test_a_factory_must_build_a_new_model_of_the_same_shape():
     model = nn.Linear(3, 2)
     with pytest.raises(InputError, match=r"shape \[4, 3\] \(got \[2, 3\]\)"):
         fresh(model, 0, factory=lambda: nn.Linear(3, 4))
-    with pytest.raises(InputError, match="other parameters.*bias"):
+    with pytest.raises(InputError, match=r"other parameters.*bias"):
         fresh(model, 0, factory=lambda: nn.Linear(3, 2, bias=False))
     with pytest.raises(InputError, match="trained model itself"):
         fresh(model, 0, factory=lambda: model)

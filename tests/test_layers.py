@@ -40,14 +40,26 @@ gnn vision regression influence llm federated continual diffusion valuation tabu
 catalog
 api
 door
-deletion
+deletion demo
 cli
 benchmarks
 """
 RUNGS = {name: rung for rung, line in enumerate(LADDER.split("\n")) for name in line.split()}
 
 # The rooms of a package on the domains' rung: its papers import them, they import no paper.
-ROOMS = {"task", "data", "models", "metrics", "sparse", "interop"}
+ROOMS = {
+    "task",
+    "data",
+    "models",
+    "metrics",
+    "sparse",
+    "interop",
+    "cards",
+    "readers",
+    "download",
+    "synthetic",
+    "selectors",
+}
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 
 IMPORTED_AS = {"scikit-learn": "sklearn"}  # where a distribution's name is not the module's

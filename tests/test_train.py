@@ -24,9 +24,13 @@ def test_seeded_restores_every_generator():
 
 
 def test_seeded_restores_every_generator_after_an_error():
-    with same_random_state(), pytest.raises(ZeroDivisionError), seeded(3):
-        draw()
-        raise ZeroDivisionError
+    def fail():
+        with seeded(3):
+            draw()
+            raise ZeroDivisionError
+
+    with same_random_state(), pytest.raises(ZeroDivisionError):
+        fail()
 
 
 def test_seeded_draws_depend_on_the_seed_alone():
@@ -86,7 +90,8 @@ def test_patience_restores_batch_statistics_with_the_weights():
 
 def test_without_a_pause_the_recipe_runs_to_its_end():
     model, record = one_weight(), TrainRecord()
-    fit(model, pull(model), lambda: -float(model.weight.detach()), Recipe(epochs=7, lr=0.01, eval_every=3), record=record)
+    recipe = Recipe(epochs=7, lr=0.01, eval_every=3)
+    fit(model, pull(model), lambda: -float(model.weight.detach()), recipe, record=record)
     assert [epoch for epoch, _, _ in record.curve] == [0, 3, 6]
     assert not record.converged
 

@@ -30,21 +30,24 @@ def _project(x: Tensor, weight: Tensor) -> Tensor:
 class _GCN(GCNConv):  # type: ignore[misc]
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         hidden = _project(x, self.lin.weight)
-        return sparse.product(sparse.cached("sym", edge_index, x.shape[0], hidden.dtype), hidden) + self.bias
+        out: Tensor = sparse.product(sparse.cached("sym", edge_index, x.shape[0], hidden.dtype), hidden) + self.bias
+        return out
 
 
 class _SAGE(SAGEConv):  # type: ignore[misc]
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         hidden = _project(x, self.lin_l.weight)
         neighbours = sparse.product(sparse.cached("mean", edge_index, x.shape[0], hidden.dtype), hidden)
-        return neighbours + self.lin_l.bias + _project(x, self.lin_r.weight)
+        out: Tensor = neighbours + self.lin_l.bias + _project(x, self.lin_r.weight)
+        return out
 
 
 class _GIN(GINConv):  # type: ignore[misc]
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         hidden = _project(x, self.nn.weight)
         neighbours = sparse.product(sparse.cached("sum", edge_index, x.shape[0], hidden.dtype), hidden)
-        return (1 + self.eps) * hidden + neighbours + self.nn.bias
+        out: Tensor = (1 + self.eps) * hidden + neighbours + self.nn.bias
+        return out
 
 
 class _GAT(GATConv):  # type: ignore[misc]
@@ -57,7 +60,8 @@ class _GAT(GATConv):  # type: ignore[misc]
         weight = softmax(score, target, num_nodes=x.shape[0])
         message = hidden.index_select(0, source) * weight.unsqueeze(-1)
         out = torch.zeros_like(hidden).index_add(0, target, message)
-        return out.flatten(1) + self.bias
+        rows: Tensor = out.flatten(1) + self.bias
+        return rows
 
 
 class Reference(nn.Module, ABC):

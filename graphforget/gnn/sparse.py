@@ -6,6 +6,9 @@ goes, so that no adjacency with forgotten edges survives in a model.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +41,14 @@ def product(sparse: Sparse, dense: Tensor) -> Tensor:
     """[n, d] sparse @ dense, differentiable in the dense factor."""
     result: Tensor = _Product.apply(dense, sparse.matrix, sparse.transpose)  # type: ignore[no-untyped-call]
     return result
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence torch's notice that CSR is in beta: a user can do nothing about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
+        yield
 
 
 _TABLES: dict[str, WeakTensorKeyDictionary] = {}
@@ -98,7 +109,8 @@ def features(x: Tensor) -> Sparse:
     table = _TABLES.setdefault("features", WeakTensorKeyDictionary())
     found = table.get(x)
     if found is None:
-        found = x.t().to_sparse_csr()  # holding x itself here would keep the key alive for ever
+        with quiet():
+            found = x.t().to_sparse_csr()  # holding x itself here would keep the key alive for ever
         table[x] = found
     return Sparse(x, found)
 
@@ -122,4 +134,6 @@ def _build(kind: str, edge_index: Tensor, num_nodes: int, dtype: torch.dtype) ->
 
 
 def _csr(rows: Tensor, cols: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
-    return torch.sparse_coo_tensor(torch.stack([rows, cols]), value, size).coalesce().to_sparse_csr()
+    coo = torch.sparse_coo_tensor(torch.stack([rows, cols]), value, size, check_invariants=False)
+    with quiet():
+        return coo.coalesce().to_sparse_csr()

@@ -53,7 +53,8 @@ def encode(model: nn.Module, graph: Graph) -> Tensor:
 @contextmanager
 def _uncached(model: nn.Module) -> Iterator[None]:
     """Switch PyG's ``cached=True`` off inside the block: such a layer keeps the first adjacency that it saw."""
-    layers = [module for module in model.modules() if isinstance(module, MessagePassing) and getattr(module, "cached", 0)]
+    convolutions = [module for module in model.modules() if isinstance(module, MessagePassing)]
+    layers = [module for module in convolutions if getattr(module, "cached", False)]
     kept = [{name: value for name, value in vars(layer).items() if name.startswith("_cached")} for layer in layers]
     for layer, caches in zip(layers, kept, strict=True):
         vars(layer).update(dict.fromkeys(caches), cached=False)
@@ -229,8 +230,10 @@ class LinkPrediction(GraphTask):
             pairs = sample_negatives(context, count, seed=EVAL_SEED, also=view)
         return Batch(pairs, torch.zeros(pairs.shape[1], dtype=torch.int64, device=pairs.device))
 
-    def evaluate(self, model: nn.Module, context: Graph, view: Graph, reference: Tensor | None = None) -> dict[str, float]:
-        """auc, ap, mean belief; with gold's outputs on the view's edges js_to_gold, kl_to_gold, logit and mean shift."""
+    def evaluate(
+        self, model: nn.Module, context: Graph, view: Graph, reference: Tensor | None = None
+    ) -> dict[str, float]:
+        """auc, ap, mean belief; with gold's outputs on the view's edges js_to_gold, kl_to_gold and mean shift."""
         ask = self.teacher(model, context)
         batch = self.elements(context, view)
         outputs = ask(batch)
@@ -310,7 +313,9 @@ class NodeClassification(GraphTask):
         if len(nodes):
             yield from self._chunks(Batch(nodes, view.y[nodes], isolated(context, view)), rng)
 
-    def evaluate(self, model: nn.Module, context: Graph, view: Graph, reference: Tensor | None = None) -> dict[str, float]:
+    def evaluate(
+        self, model: nn.Module, context: Graph, view: Graph, reference: Tensor | None = None
+    ) -> dict[str, float]:
         """accuracy, f1 (macro), mean belief in the own label; with gold's outputs the distance to gold."""
         batch = self.elements(context, view)
         outputs = self.teacher(model, context)(batch)
@@ -365,7 +370,9 @@ class NodeClassification(GraphTask):
     def unlinked(self, split: ForgetSplit[Graph], batch: Batch) -> Graph:
         """The retain graph with those nodes isolated, where the request isolates its own; else the retain graph."""
         gone = split.retain.removed
-        if gone is None or not bool((gone & split.forget.node_mask).any() if split.forget.node_mask is not None else True):
+        if gone is None or not bool(
+            (gone & split.forget.node_mask).any() if split.forget.node_mask is not None else True
+        ):
             return split.retain
         alone = torch.zeros(split.retain.num_nodes, dtype=torch.bool, device=batch.index.device)
         alone[batch.index] = True
@@ -386,4 +393,4 @@ def distance(outputs: Tensor, reference: Tensor, batch: Batch) -> dict[str, floa
 def _cosine(x: Tensor, pairs: Tensor) -> npt.NDArray[np.float64]:
     u, v = x[pairs[0]].double(), x[pairs[1]].double()
     norm = (u.norm(dim=1) * v.norm(dim=1)).clamp_min(1e-12)
-    return ((u * v).sum(1) / norm).cpu().numpy().astype(np.float64)
+    return np.asarray(((u * v).sum(1) / norm).cpu().numpy(), dtype=np.float64)

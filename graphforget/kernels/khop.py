@@ -1,34 +1,176 @@
+"""Neighbourhoods by frontier expansion: the cost is that of the rows visited, never that of all edges.
+
+The CSR is square (rows and columns are the same nodes) and is followed from a row to its columns: pass the transpose to
+walk the other way. A bipartite CSR is refused as soon as the walk meets an id that is no row.
+"""
+
+from __future__ import annotations
+
+import operator
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
+from graphforget.kernels.csr import IntArray, as_csr, as_ids
 
-@njit(cache=True)
-def _distance(indptr, indices, seeds, k, out):
-    front = np.empty(len(out), np.int64)
-    size = 0
-    for s in seeds:
-        if out[s] < 0:
-            out[s] = 0
-            front[size] = s
-            size += 1
+MAX_HOPS = np.iinfo(np.int16).max - 1
+
+
+def k_hop_nodes(indptr: npt.ArrayLike, indices: npt.ArrayLike, seeds: npt.ArrayLike, k: int) -> IntArray:
+    """Return the nodes within ``k`` hops of the seeds, the seeds included.
+
+    Args:
+        indptr: [N + 1].
+        indices: [E] in [0, N).
+        seeds: [n] nodes; duplicates count once.
+        k: 0 or more.
+
+    Returns:
+        The ids, sorted.
+
+    Raises:
+        ValueError: a seed or a column met on the way is no row, or ``k`` is out of range.
+
+    Example:
+        >>> k_hop_nodes([0, 1, 2, 3, 3], [1, 2, 3], [0], 2).tolist()
+        [0, 1, 2]
+    """
+    marks, nodes = _expanded(indptr, indices, seeds, k)
+    return np.flatnonzero(marks) if len(nodes) > len(marks) // 16 else np.sort(nodes)
+
+
+def k_hop_distance(
+    indptr: npt.ArrayLike, indices: npt.ArrayLike, seeds: npt.ArrayLike, k: int
+) -> npt.NDArray[np.int16]:
+    """Return how many hops each node is away from the nearest seed.
+
+    Args:
+        indptr: [N + 1].
+        indices: [E] in [0, N).
+        seeds: [n] nodes.
+        k: how far to look, from 0 to 32,766.
+
+    Returns:
+        [N] int16: 0 for the seeds, -1 for what lies beyond ``k`` hops.
+
+    Raises:
+        ValueError: a seed or a column met on the way is no row, or ``k`` is out of range.
+
+    Example:
+        >>> k_hop_distance([0, 1, 2, 3, 3], [1, 2, 3], [0], 2).tolist()
+        [0, 1, 2, -1]
+    """
+    marks, _ = _expanded(indptr, indices, seeds, k)
+    marks -= 1
+    return marks
+
+
+def _expanded(
+    indptr: npt.ArrayLike, indices: npt.ArrayLike, seeds: npt.ArrayLike, k: int
+) -> tuple[npt.NDArray[np.int16], IntArray]:
+    """Return ([N] one more than the distance, 0 where not reached; the nodes reached, nearest first)."""
+    indptr, indices = as_csr(indptr, indices)
+    num_nodes = len(indptr) - 1
+    seeds = as_ids("seeds", seeds, num_nodes)
+    if not 0 <= operator.index(k) <= MAX_HOPS:
+        raise ValueError(f"k must lie in [0, {MAX_HOPS}] (got {k})")
+    marks = np.zeros(num_nodes, dtype=np.int16)
+    queue = np.empty(num_nodes, dtype=np.int64)  # pages that are never written cost nothing
+    count = _expand(indptr, indices, seeds, k, marks, queue)
+    if count < 0:
+        _refuse(indices, -1 - count, num_nodes)
+    return marks, queue[:count]
+
+
+@njit(cache=True, nogil=True)
+def _expand(
+    indptr: IntArray, indices: IntArray, seeds: IntArray, k: int, marks: npt.NDArray[np.int16], queue: IntArray
+) -> int:
+    count = 0
+    for seed in seeds:
+        if marks[seed] == 0:
+            marks[seed] = 1
+            queue[count] = seed
+            count += 1
     start = 0
-    for h in range(1, k + 1):
-        end = size
+    for hop in range(1, k + 1):
+        end = count
+        if start == end:
+            break
         for i in range(start, end):
-            for q in range(indptr[front[i]], indptr[front[i] + 1]):
-                v = indices[q]
-                if out[v] < 0:
-                    out[v] = h
-                    front[size] = v
-                    size += 1
+            for slot in range(indptr[queue[i]], indptr[queue[i] + 1]):
+                node = indices[slot]
+                if node < 0 or node >= len(marks):
+                    return -1 - slot
+                if marks[node] == 0:
+                    marks[node] = hop + 1
+                    queue[count] = node
+                    count += 1
         start = end
+    return count
 
 
-def k_hop_distance(indptr, indices, seeds, k):
-    out = np.full(len(indptr) - 1, -1, np.int64)
-    _distance(indptr, indices, np.ascontiguousarray(seeds, np.int64), k, out)
-    return out
+def induced_edges(
+    indptr: npt.ArrayLike, indices: npt.ArrayLike, nodes: npt.ArrayLike
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the edges among some nodes, relabelled to their positions.
+
+    Args:
+        indptr: [N + 1].
+        indices: [E] in [0, N).
+        nodes: [n] distinct and sorted, as :func:`k_hop_nodes` returns them.
+
+    Returns:
+        slots [m] of the edges, ascending; src_local [m] and dst_local [m], positions in ``nodes``.
+
+    Raises:
+        ValueError: the nodes are not sorted and distinct, or a node or a column met on the way is no row.
+
+    Example:
+        >>> [part.tolist() for part in induced_edges([0, 1, 3, 3], [1, 0, 2], [1, 2])]
+        [[2], [0], [1]]
+    """
+    indptr, indices = as_csr(indptr, indices)
+    num_nodes = len(indptr) - 1
+    nodes = as_ids("nodes", nodes, num_nodes)
+    if len(bad := np.flatnonzero(nodes[1:] <= nodes[:-1])):
+        raise ValueError(f"nodes must be sorted and distinct (got {nodes[bad[0]]} then {nodes[bad[0] + 1]})")
+    places = np.zeros(num_nodes, dtype=np.int64)
+    places[nodes] = np.arange(1, len(nodes) + 1)
+    limit = int((indptr[nodes + 1] - indptr[nodes]).sum())
+    slots, sources, targets = (np.empty(limit, dtype=np.int64) for _ in range(3))
+    count = _induce(indptr, indices, nodes, places, slots, sources, targets)
+    if count < 0:
+        _refuse(indices, -1 - count, num_nodes)
+    return slots[:count].copy(), sources[:count].copy(), targets[:count].copy()
 
 
-def k_hop_nodes(indptr, indices, seeds, k):
-    return np.flatnonzero(k_hop_distance(indptr, indices, seeds, k) >= 0)
+@njit(cache=True, nogil=True)
+def _induce(
+    indptr: IntArray,
+    indices: IntArray,
+    nodes: IntArray,
+    places: IntArray,
+    slots: IntArray,
+    sources: IntArray,
+    targets: IntArray,
+) -> int:
+    count = 0
+    for i in range(len(nodes)):
+        for slot in range(indptr[nodes[i]], indptr[nodes[i] + 1]):
+            node = indices[slot]
+            if node < 0 or node >= len(places):
+                return -1 - slot
+            if places[node] > 0:
+                slots[count] = slot
+                sources[count] = i
+                targets[count] = places[node] - 1
+                count += 1
+    return count
+
+
+def _refuse(indices: IntArray, slot: int, num_nodes: int) -> None:
+    raise ValueError(
+        f"indices must lie in [0, {num_nodes}), the rows of a square CSR (got {indices[slot]} in slot {slot})"
+    )

@@ -44,7 +44,7 @@ def _checked(rows: Floats, u: IntArray, v: IntArray) -> tuple[IntArray, IntArray
     return u, v
 
 
-@njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, parallel=True, nogil=True)
 def _dot(rows: Floats, u: IntArray, v: IntArray, out: Floats) -> None:
     for i in prange(len(u)):
         a, b = u[i], v[i]

@@ -67,6 +67,10 @@ class CalibratedD2DGN(Unlearner):
     def __post_init__(self) -> None:
         if self.forget_weight < 0:
             raise InputError(f"forget_weight must not be negative (got {self.forget_weight})")
+        if self.samples < 1:
+            raise InputError(f"samples must be at least 1 (got {self.samples})")
+        if self.hops < 0:
+            raise InputError(f"hops must not be negative (got {self.hops})")
         if self.scope not in ("full", "khop", "auto"):
             raise unknown("scope", self.scope, ("full", "khop", "auto"))
 

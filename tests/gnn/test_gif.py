@@ -173,7 +173,8 @@ def test_v_is_all_that_the_request_changes_in_the_loss(kind, task, monkeypatch):
     ((_, first), g1), ((_, influenced), g2), ((_, retained), _) = asked
     chosen = list(model.parameters())
     deleted = first[len(influenced) :]
-    whole = real(domain, model, split.data, retained + deleted, chosen) - real(domain, model, split.retain, retained, chosen)
+    before, after = ((split.data, retained + deleted), (split.retain, retained))
+    whole = real(domain, model, *before, chosen) - real(domain, model, *after, chosen)
     torch.testing.assert_close(g1 - g2, whole, rtol=1e-10, atol=1e-12)
     assert sum(b.size for b in influenced) < sum(b.size for b in retained)
     expected = {("edge", "link"): 2, ("node", "link"): 4, ("node", "node"): 1}  # with as many non-edges for links

@@ -199,7 +199,7 @@ def test_mean_weighs_a_forgotten_edge_by_the_ratio_of_the_parts():
 def test_the_forgotten_are_believed_less_than_before_and_than_the_retained():
     graph = sbm()
     train, task = graph, LinkPrediction(recipe=Recipe(epochs=80, patience=80, lr=0.02))
-    split = split_of("edge", list(range(0, 40)), train)
+    split = split_of("edge", list(range(40)), train)
     model = task.fit(gcn(out=4), graph, graph, seed=1)
     result = D2DGN(epochs=60, lr=0.01).unlearn(model, task, split)
     before = {part: task.evaluate(model, split.retain, getattr(split, part))["belief"] for part in ("forget", "retain")}

@@ -1,0 +1,133 @@
+"""``make figures``: every sweep behind the README, resumable, with its predicted minutes first.
+
+``python -m benchmarks.figures --tables`` prints the README's tables from the results that are there and marks what has
+not been run; ``--write README.md`` puts them between their markers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.arguments import parse
+from benchmarks.markdown import table
+from benchmarks.runner import main as run_benchmark
+from benchmarks.runner import plan
+from graphforget.report import Report
+
+RESULTS = Path("benchmarks/results")
+TRAIN_SECONDS = {"cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5}  # 2 cores, gcn, link
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One command of the README.
+
+    Args:
+        name: of the results file and of the README's marker.
+        dataset: which benchmark.
+        flags: its command line.
+        title: above the table.
+    """
+
+    name: str
+    dataset: str
+    flags: str
+    title: str
+
+    @property
+    def out(self) -> Path:
+        """The JSON lines."""
+        return RESULTS / f"{self.name}.jsonl"
+
+    @property
+    def command(self) -> str:
+        """What a reader types."""
+        return f"python -m benchmarks.{self.dataset} {self.flags} --out {self.out}"
+
+    def cells(self) -> int:
+        """Number of (request, seed) cells."""
+        return len(list(plan(self.dataset, parse(self.dataset, self.flags.split())[0])))
+
+    def minutes(self) -> float:
+        """Predicted minutes on two cores: an original a seed, three golds a cell, and methods worth one gold."""
+        golds = parse(self.dataset, self.flags.split())[0]
+        node = 0.2 if golds.task == "node" else 1.0
+        trainings = self.cells() * (int(golds.golds) * int(golds.batches) + 2)
+        return trainings * TRAIN_SECONDS.get(self.dataset, 30) * node / 60
+
+
+LEGACY = "--pool in_legacy out_legacy"
+SWEEPS = (
+    Sweep("cora-edges", "cora", f"--ratio 0.5 2.5 5 {LEGACY} in out --seeds 0 1 2 3 4", "Cora, edges, GCN"),
+    Sweep("citeseer-edges", "citeseer", f"--ratio 0.5 2.5 5 {LEGACY} in out", "CiteSeer, edges, GCN"),
+    Sweep("dblp-edges", "dblp", f"--ratio 2.5 {LEGACY}", "DBLP, edges, GCN"),
+    Sweep("cs-edges", "cs", f"--ratio 2.5 {LEGACY}", "CS, edges, GCN"),
+    Sweep("cora-models", "cora", f"--model gat gin --ratio 2.5 {LEGACY} --seeds 0 1 2 3 4", "Cora, edges, GAT and GIN"),
+    Sweep("cora-poison", "cora", "--ratio 10 --pool poison --seeds 0 1 2 3 4", "Cora, 10 % planted edges"),
+    Sweep("dblp-poison", "dblp", "--ratio 10 --pool poison --seeds 0 1 2 3 4", "DBLP, 10 % planted edges"),
+    Sweep("cora-sequence", "cora", "--ratio 5 --batches 10", "Cora, ten requests of 0.5 %"),
+    Sweep(
+        "cora-nodes",
+        "cora",
+        "--task node --count 100 --pool random mislabelled hubs --seeds 0 1 2 3 4",
+        "Cora, 100 nodes, node classification",
+    ),
+    Sweep(
+        "citeseer-nodes", "citeseer", "--task node --count 100 --pool random mislabelled hubs", "CiteSeer, 100 nodes"
+    ),
+    Sweep(
+        "computers-nodes", "computers", "--task node --count 100 --pool random mislabelled hubs", "Computers, 100 nodes"
+    ),
+    Sweep("cora-class", "cora", "--task node --kind node_class --count 1 --seeds 0 1 2 3 4", "Cora, one class"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sweeps, or print or write their tables; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.figures", description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=[sweep.name for sweep in SWEEPS], help="some sweeps"
+    )
+    parser.add_argument("--plan", action="store_true", help="print the predicted minutes and stop")
+    parser.add_argument("--tables", action="store_true", help="print the tables of what is there")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the markers of a document")
+    flags = parser.parse_args(argv)
+    chosen = [sweep for sweep in SWEEPS if not flags.only or sweep.name in flags.only]
+    if flags.tables or flags.write:
+        return tables(chosen, flags.write)
+    console = Console(stderr=True)
+    for sweep in chosen:
+        console.print(f"{sweep.name:18} {sweep.cells():3} cells, about {sweep.minutes():5.0f} min", highlight=False)
+    console.print(
+        f"in all about {sum(sweep.minutes() for sweep in chosen):.0f} min on two cores; finished cells are kept"
+    )
+    if flags.plan:
+        return 0
+    return max(run_benchmark(sweep.dataset, [*sweep.flags.split(), "--out", str(sweep.out)]) for sweep in chosen)
+
+
+def tables(sweeps: Sequence[Sweep], document: Path | None) -> int:
+    """Print the Markdown tables, or write them between ``<!-- NAME -->`` and ``<!-- end NAME -->``."""
+    text = document.read_text(encoding="utf-8") if document else ""
+    for sweep in sweeps:
+        report = Report.read(sweep.out) if sweep.out.exists() else Report()
+        block = f"**{sweep.title}** (`{sweep.command}`)\n\n{table(report, sweep.cells())}"
+        if document is None:
+            sys.stdout.write(block + "\n\n")
+        else:
+            marker = re.compile(rf"(<!-- {sweep.name} -->\n).*?(<!-- end {sweep.name} -->)", re.DOTALL)
+            text = marker.sub(lambda found, block=block: f"{found[1]}{block}\n{found[2]}", text)  # type: ignore[misc]
+    if document:
+        document.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,73 @@
+"""The demo: a GNN on scikit-learn's digits forgets edges, beside gold and the noise floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphforget.cost import measure
+from graphforget.evidence import compare
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.gnn import selectors
+from graphforget.gnn.data import load_splits
+from graphforget.gnn.models import GCN
+from graphforget.gnn.task import LinkPrediction
+from graphforget.gnn.utu import UtU
+from graphforget.methods.d2dgn import D2DGN
+from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.methods.finetune import FineTune
+from graphforget.methods.retrain import Retrain
+from graphforget.report import ORIGINAL, Report
+from graphforget.train import Recipe, progress, seeded
+from graphforget.unlearner import Unlearner
+
+COLUMNS = [
+    ("test", "auc"),
+    ("forget", "js_to_gold"),
+    ("retain", "js_to_gold"),
+    ("all", "auc_forget_vs_unseen"),
+    ("all", "seconds"),
+]
+METHODS: dict[str, Unlearner] = {
+    "utu": UtU(),
+    "finetune": FineTune(),
+    "d2dgn": D2DGN(),
+    "d2dgn_calibrated": CalibratedD2DGN(),
+}
+
+
+def run_demo(*, ratio: float = 5.0, seed: int = 0, say: Callable[[str], None] = print) -> Report:
+    """Train an original, unlearn a share of its edges with four methods, and compare with three golds.
+
+    Args:
+        ratio: per cent of the training edges.
+        seed: of split, request and models.
+        say: receives a line before each step.
+    """
+    task = LinkPrediction(recipe=Recipe(epochs=400, lr=1e-2))
+    splits = load_splits("digits", task="link", seed=seed)
+    say(f"digits: {splits.train.num_nodes} images, {splits.train.num_edges // 2} training edges")
+    request: ForgetRequest = selectors.select_edges(splits, "random", ratio=ratio, seed=seed)
+    split = ForgetSplit.of(splits.train, request, splits.val)
+    report = Report({"dataset": "digits", "seed": seed})
+    with progress():
+        say("training the original")
+        with seeded(seed):
+            blank = GCN(splits.train.x.shape[1])
+        with measure() as cost:
+            original = task.fit(blank, splits.train, splits.val, seed=seed)
+        report.add(ORIGINAL, "", {("all", "seconds"): cost.seconds})
+        say(f"request: forget {split.forget.num_edges // 2} edges; training three golds without them, the reference")
+        golds = []
+        for k in range(3):
+            with measure() as cost:
+                golds.append(Retrain().unlearn(original, task, split, seed=100 + k))
+            report.add("gold", "retrain", {("all", "seconds"): cost.seconds})
+        results = {}
+        for name, method in METHODS.items():
+            say(f"unlearning with {name}")
+            with measure() as cost:
+                results[name] = method.unlearn(original, task, split, seed=seed)
+            report.add("unlearned", name, {("all", "seconds"): cost.seconds})
+    found = compare(task, split, splits.test, original=original, golds=golds, unlearned=results, keys=report.keys)
+    report.rows += found.rows
+    return report

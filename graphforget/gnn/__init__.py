@@ -1,0 +1,1 @@
+"""Graph neural networks: loaders, reference models, tasks, and one paper a file."""

@@ -1,0 +1,178 @@
+"""Where the files of a data set are: found in place, or fetched once into a cache.
+
+Order: the folder given, else the environment variable GRAPHFORGET_DATA; then the cache, GRAPHFORGET_CACHE or ./data.
+Files in a user's folder are used in place and never written to; only the cache is. The addresses are those of PyG's and
+OGB's own downloaders, whose functions are not used: they leave half a file behind when interrupted and PyG's skips the
+check of the server's certificate. A file appears under its name only once it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+from graphforget.errors import InputError
+from graphforget.gnn.cards import DatasetCard
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 60  # seconds without a byte
+
+
+class BadFile(InputError):
+    """A file that is not what its card says."""
+
+    def __init__(self, path: Path, reason: str, remedy: str = "get it again") -> None:
+        super().__init__(f"{path}: {reason}; {remedy}")
+        self.path, self.reason = path, reason
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Path]:
+    """Turn whatever reading a broken file raises into :class:`BadFile`, which names it."""
+    try:
+        yield path
+    except BadFile:
+        raise
+    except (EOFError, IndexError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadFile(path, f"cannot be read, half-downloaded or corrupt ({type(error).__name__}: {error})") from error
+
+
+def data_root(root: str | PathLike[str] | None) -> Path | None:
+    """Return the user's data folder: the argument, else GRAPHFORGET_DATA, else None.
+
+    Raises:
+        InputError: it names no folder.
+    """
+    named, by = (root, "root") if root is not None else (os.environ.get("GRAPHFORGET_DATA"), "GRAPHFORGET_DATA")
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise InputError(f"{by} must name a folder (got {str(named)!r})")
+    return Path(named)
+
+
+def cache_root() -> Path:
+    """Return the folder that downloads go to: GRAPHFORGET_CACHE, else ./data."""
+    return Path(os.environ.get("GRAPHFORGET_CACHE") or "data")
+
+
+def in_cache(path: Path, root: Path | None) -> bool:
+    """Say whether a file may be replaced: it lies in the cache, and not in a folder the user named."""
+    full, cache = path.resolve(), cache_root().resolve()
+    users = root is not None and root.resolve() != cache and full.is_relative_to(root.resolve())
+    return full.is_relative_to(cache) and not users
+
+
+def locate(card: DatasetCard, base: Path | None) -> dict[str, Path] | None:
+    """Return path of the card -> file below ``base`` (or the card's own folder); None if one is missing."""
+    for folder in () if base is None else (base / card.folder, base):
+        found = {name: folder / name for name in card.files}
+        if all(path.is_file() for path in found.values()):
+            return found
+    return None
+
+
+def obtain(card: DatasetCard, root: str | PathLike[str] | None) -> dict[str, Path]:
+    """Return path of the card -> file, fetched into the cache where it is not on disk.
+
+    Raises:
+        InputError: a file is missing and cannot be fetched; it names the data set, the file and where to put it.
+    """
+    user, cache = data_root(root), cache_root()
+    found = locate(card, user) or locate(card, cache)
+    if found is not None:
+        return found
+    target = cache / card.folder
+    missing = [name for name in card.files if not (target / name).is_file()]
+    try:
+        if card.url.endswith(".zip"):
+            _fetch_archive(card, target, missing)
+        else:
+            for name in missing:
+                log.info("fetching %s of %s", name, card.title)
+                _fetch(card.url + name.rpartition("/")[2], target / name, card.files[name] if card.pinned else "")
+    except OSError as error:  # urllib's errors are OSErrors too
+        absent = [name for name in card.files if not (target / name).is_file()]
+        near = [name for name in absent if user is None or not (user / card.folder / name).is_file()]
+        places = " and ".join(str(place.absolute() / card.folder) for place in (user, cache) if place is not None)
+        reason = getattr(error, "reason", None) or error
+        raise InputError(
+            f"{card.title} is not on disk: no {', '.join(near or absent)} in {places}; fetching from {card.url} failed"
+            f" ({reason}); put the files into {target.absolute()}, or point GRAPHFORGET_DATA (or root) at a folder that"
+            f" holds {card.folder}/{absent[0] if absent else ''}"
+        ) from error
+    return {name: target / name for name in card.files}
+
+
+def again(card: DatasetCard, bad: BadFile, root: str | PathLike[str] | None) -> dict[str, Path]:
+    """Name a bad file of the cache, remove it and fetch it again.
+
+    Raises:
+        BadFile: the file lies in a folder of the user, where nothing is ever removed.
+        InputError: it cannot be fetched.
+    """
+    if not in_cache(bad.path, data_root(root)):
+        raise bad
+    log.warning("%s is removed and fetched again: %s", bad.path, bad.reason)
+    bad.path.unlink(missing_ok=True)
+    try:
+        return obtain(card, root)
+    except BadFile:
+        raise
+    except InputError as error:
+        raise InputError(f"{bad.path} was bad and has been removed ({bad.reason}); {error}") from error
+
+
+def _fetch(url: str, path: Path, sha: str = "") -> None:
+    """Fetch a file; it appears under its name only once it is whole and, where a checksum is given, right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    digest = hashlib.sha256()
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as reply, part.open("wb") as file:
+            while chunk := reply.read(1 << 20):
+                digest.update(chunk)
+                file.write(chunk)
+            said = reply.headers.get("Content-Length") if reply.headers else None
+            if said is not None and int(said) != file.tell():
+                raise urllib.error.URLError(f"{file.tell()} of {said} bytes came")
+        if sha and digest.hexdigest() != sha:
+            raise BadFile(path, f"{url} gave SHA-256 {digest.hexdigest()}, expected {sha}", "nothing was kept")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fetch_archive(card: DatasetCard, target: Path, missing: list[str]) -> None:
+    """Fetch a zip archive and take the missing files out of it, by their last name; nothing else is unpacked."""
+    archive = target / card.url.rpartition("/")[2]
+    log.info("fetching %s of %s", archive.name, card.title)
+    _fetch(card.url, archive)
+    try:
+        with reading(archive), zipfile.ZipFile(archive) as packed:
+            members: Mapping[str, str] = {each.rpartition("/")[2]: each for each in packed.namelist()}
+            for name in missing:
+                path = target / name
+                if path.name not in members:
+                    raise BadFile(archive, f"holds no {path.name}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_name(f"{path.name}.{os.getpid()}.partial")
+                try:
+                    with packed.open(members[path.name]) as source, part.open("wb") as file:
+                        shutil.copyfileobj(source, file)
+                    part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+    finally:
+        archive.unlink(missing_ok=True)
