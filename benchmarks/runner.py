@@ -157,7 +157,7 @@ def append(path: Path | None, block: Report) -> None:
 
 def show(report: Report, task: str) -> None:
     """Print a table for each request, with mean and 95 % interval over seeds."""
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=150)
     groups: dict[str, Report] = {}
     for row in report.rows:
         if "step" not in row:

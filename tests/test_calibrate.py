@@ -20,7 +20,7 @@ from graphforget.methods.finetune import FineTune
 from graphforget.splits import split_edges
 from graphforget.task import Batch, Task
 from graphforget.train import seeded
-from tests.small import same_random_state, sbm
+from tests.small import both_ways, same_random_state, sbm
 
 NOISE = 0.3
 
@@ -223,6 +223,23 @@ def test_targets_are_shifted_answers_on_the_retain_part(task, kind):
     torch.testing.assert_close(task.scores(found.target, batch), (task.scores(base, batch) - found.delta).detach())
     assert 0 <= found.reliability <= 1
     assert not found.target.requires_grad
+
+
+def test_no_element_is_in_the_graph_that_it_is_asked_in():
+    asked = []
+
+    class Watching(LinkPrediction):
+        def bind(self, model, context):
+            answer = super().bind(model, context)
+
+            def ask(batch):
+                asked.append(both_ways(context.edge_index) & both_ways(batch.index))
+                return answer(batch)
+
+            return ask
+
+    calibrate(Watching(), gcn(), graph_world(), torch.Generator().manual_seed(1), samples=3)
+    assert asked == [set()] * 5  # the forgotten, three samples of the retained, the unseen
 
 
 def test_edges_that_were_memorised_show_a_memory():

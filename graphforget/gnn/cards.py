@@ -215,7 +215,7 @@ DATASETS: dict[str, DatasetCard] = {
             "split/target/valid.pt": "4a48348f01fad0980a5be269fff7ace300e963144eef22d5ec4fc9830df872ac",
             "split/target/test.pt": "b45cfcf1695babf5a13e90bdf08988be23570ca76af0737f9d517e005ea7e297",
         },
-        "linkproppred/ddi.zip", licence="CC-0, as OGB lists it",
+        "linkproppred/ddi.zip", licence="CC-0 by OGB's list (not checked)",
         note="official split 1,067,911 / 133,489 / 133,489 with 101,882 and 95,599 negatives",
     ),
     "collab": _ogb(
@@ -223,7 +223,7 @@ DATASETS: dict[str, DatasetCard] = {
         dict.fromkeys(
             ("raw/edge.csv.gz", "raw/node-feat.csv.gz", "split/time/valid.pt", "split/time/test.pt"), ""
         ),
-        "linkproppred/collab.zip", licence="ODC-BY, as OGB lists it",
+        "linkproppred/collab.zip", licence="ODC-BY by OGB's list (not checked)",
         note="an edge a year and pair: the count is of these; the graph holds each pair once, without year and weight",
     ),
     "arxiv": _ogb(
@@ -235,12 +235,13 @@ DATASETS: dict[str, DatasetCard] = {
             ),
             "",
         ),
-        "nodeproppred/arxiv.zip", licence="ODC-BY, as OGB lists it", task="node",
+        "nodeproppred/arxiv.zip", licence="ODC-BY by OGB's list (not checked)", task="node",
         note="the count is of directed citations; the graph holds them undirected, as is usual",
     ),
     "digits": DatasetCard(
-        "Digits (8-nearest-neighbour graph)", "scikit-learn's copy of UCI optdigits, no download", "CC-BY-4.0",
-        1797, None, 64, 10, layout="digits", task="node",
+        "Digits (8-nearest-neighbour graph)", "scikit-learn's copy of UCI optdigits, no download",
+        "CC-BY-4.0 by UCI's list (not checked)",
+        1797, 9929, 64, 10, layout="digits", task="node",
         note="x: pixels in [0, 1]; ties in distance go to the smaller id, so the graph is the same on every machine",
     ),
     "karate": DatasetCard(

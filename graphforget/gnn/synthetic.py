@@ -8,6 +8,7 @@ import torch
 
 from graphforget.errors import InputError
 from graphforget.graph import Graph
+from graphforget.train import seeded
 
 
 def digits(neighbours: int = 8) -> Graph:
@@ -28,8 +29,8 @@ def digits(neighbours: int = 8) -> Graph:
         >>> digits().num_nodes
         1797
     """
-    from sklearn.datasets import load_digits
-
+    with seeded(0):  # importing it draws from Python's global random state
+        from sklearn.datasets import load_digits
     bunch = load_digits()
     pixels = bunch.data  # [1797, 64] whole numbers 0 to 16: sums of products are exact in float64
     count = len(pixels)
