@@ -77,7 +77,11 @@ def unlearn(
     chosen = catalog.method(method)() if isinstance(method, str) else method
     runs = catalog.task(task)() if isinstance(task, str) else task
     asked = _request(data, request, edges, nodes)
-    split = ForgetSplit.of(graph, asked, _held_out(graph, held_out))
+    view = _held_out(graph, held_out)
+    if isinstance(held_out, Tensor) and held_out.dim() == 1 and view.node_mask is not None:
+        trained = torch.ones_like(view.node_mask) if graph.node_mask is None else graph.node_mask
+        graph = replace(graph, node_mask=trained & ~view.node_mask)  # nodes of this very graph, never trained on
+    split = ForgetSplit.of(graph, asked, view)
     result = chosen.unlearn(model, runs, split, seed=seed)
     return Forgotten(result.model, interop.like(data, result.context), split, result.record)
 

@@ -101,6 +101,8 @@ def calibrate(
     gone = next(iter(task.batches(split.retain, split.gone, None)), None)
     if gone is None:
         return None
+    if next(iter(task.batches(split.retain, split.untouched, None)), None) is None:
+        raise InputError("calibration needs retained elements that the request does not touch (got none); use finetune")
     base = task.teacher(model, split.retain)(gone)
     x_gone = task.structure(split.retain, gone)
     trained = [_asked(task, model, split, task.sample(split.untouched, gone.size, rng)) for _ in range(samples)]

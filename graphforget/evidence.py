@@ -52,23 +52,23 @@ def compare(
     views = {"forget": split.forget, "retain": split.untouched, "test": test}
     batches = {part: task.elements(split.retain, view) for part, view in views.items()}
     whole = Unlearned(original, split.data, {})
-    before = answers(task, whole, batches)
-    truth = [answers(task, gold, batches) for gold in golds]
+    before = answers(task, whole, views)
+    truth = [answers(task, gold, views) for gold in golds]
     report = Report(dict(keys or {}))
     report.add(ORIGINAL, "", scores(task, split, views, batches, whole, before, before, truth))
     each = [scores(task, split, views, batches, gold, truth[k], before, None) for k, gold in enumerate(golds)]
     report.add("gold", "retrain", {key: sum(row[key] for row in each) / len(each) for key in each[0]})
     report.add("gold_other_seed", "retrain", floor(task, split, batches, truth))
     for name, result in (unlearned or {}).items():
-        after = answers(task, result, batches)
+        after = answers(task, result, views)
         report.add("unlearned", name, scores(task, split, views, batches, result, after, before, truth))
     return report
 
 
-def answers(task: Task[Any], result: Unlearned, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
-    """{part: [B, C]} outputs of a model under its own context on each part's elements."""
+def answers(task: Task[Any], result: Unlearned, views: Mapping[str, Any]) -> dict[str, Tensor]:
+    """{part: [B, C]} outputs of a model under its own context on each part's elements, always in the same order."""
     ask = task.teacher(result.model, result.context)
-    return {part: ask(batch) for part, batch in batches.items()}
+    return {part: ask(task.elements(result.context, view)) for part, view in views.items()}
 
 
 def scores(
@@ -90,6 +90,8 @@ def scores(
             found |= distances(task, split, part, batches[part], after[part], [gold[part] for gold in truth])
     if isinstance(task, Scored):
         found |= membership(task, batches, after, before)
+    if ("forget", "auc") in found:  # a view's AUC is its elements against its negatives
+        found["all", "auc_forget_vs_negative"] = found["forget", "auc"]
     return found
 
 

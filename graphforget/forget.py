@@ -148,7 +148,7 @@ class ForgetSplit(Generic[D]):
 
     @property
     def untouched(self) -> D:
-        """The retained elements that the request does not speak for: equals ``retain`` for element kinds."""
+        """The retained elements that the request does not speak for (an edge request: nor its endpoints)."""
         return self.retain.without(self.forget)
 
     @property

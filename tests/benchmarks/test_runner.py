@@ -1,0 +1,101 @@
+"""A benchmark end to end on the karate club: rows, resuming, and a crash in the middle."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import cell, figures, markdown, report, runner
+from graphforget.report import Report
+from graphforget.train import Recipe
+
+METHODS = ["--methods", "retrain", "utu", "finetune", "--seeds", "3", "--golds", "2", "--ratio", "10"]
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Short training, a cache of its own."""
+    monkeypatch.setitem(cell.RECIPES, "link", Recipe(epochs=6, lr=1e-2))
+    return ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out.jsonl")], tmp_path
+
+
+def test_rows_have_the_long_format_and_every_role(small):
+    words, folder = small
+    assert runner.main("karate", [*METHODS, *words, "--relearn"]) == 0
+    rows = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    keys = {"dataset", "model", "task", "kind", "ratio", "pool", "seed", "method", "role", "part", "metric", "value"}
+    assert all(keys <= row.keys() for row in rows)
+    assert {row["role"] for row in rows} == {"original", "gold", "gold_other_seed", "unlearned"}
+    assert {row["part"] for row in rows} == {"forget", "retain", "test", "all"}
+    found = {row["metric"] for row in rows if row["role"] == "unlearned"}
+    assert {
+        "auc", "auc_retain_vs_forget", "auc_forget_vs_unseen", "auc_forget_vs_negative", "js_to_gold", "kl_to_gold",
+        "mia_auc", "mia_tpr_at_1pct_fpr", "mi_ratio", "seconds", "peak_mib", "flops", "relearn_epochs",
+    } <= found  # fmt: skip
+
+
+def test_a_finished_cell_is_not_run_again_and_a_torn_line_is_cut(small, monkeypatch):
+    words, folder = small
+    runner.main("karate", [*METHODS, *words])
+    text = (folder / "out.jsonl").read_text()
+    (folder / "out.jsonl").write_text(text + '{"dataset": "kar')
+    ran = []
+    monkeypatch.setattr(runner, "blocks", lambda bench, methods, flags, first: ran.append((list(methods), first)) or [])
+    runner.main("karate", [*METHODS, *words])
+    assert ran == []
+    runner.main("karate", [*METHODS[:4], "gradient_ascent", *METHODS[4:], *words])
+    assert ran == [(["gradient_ascent"], False)]
+    runner.append(folder / "out.jsonl", Report({}, [{"value": 1.0}]))
+    assert (folder / "out.jsonl").read_text() == text + '{"value": 1.0}\n'
+
+
+def test_a_sequence_reports_each_step_against_its_own_golds(small):
+    words, folder = small
+    runner.main(
+        "karate", ["--methods", "utu", "--seeds", "1", "--golds", "2", "--count", "6", "--batches", "3", *words]
+    )
+    rows = Report.read(folder / "out.jsonl").select(metric="step_js_to_gold", part="forget")
+    assert sorted(row["step"] for row in rows if row["method"] == "utu") == [1, 2, 3]
+    assert sorted(row["step"] for row in rows if row["method"] == "utu:floor") == [1, 2, 3]
+    assert all(row["value"] > 0 for row in rows)
+
+
+def test_nodes_are_benchmarked_as_well(small):
+    words, folder = small
+    chosen = ["--task", "node", "--methods", "finetune", "--seeds", "0", "--golds", "2", "--count", "3"]
+    assert runner.main("karate", [*chosen, *words]) == 0
+    rows = Report.read(folder / "out.jsonl")
+    assert 0 <= rows.value("unlearned", "test", "accuracy", "finetune") <= 1
+    assert 0 <= rows.value("gold", "forget", "f1") <= 1
+
+
+def test_a_pool_smaller_than_the_request_is_an_error_with_both_numbers(small, capsys):
+    words, _ = small
+    assert runner.main("karate", ["--methods", "utu", "--count", "60", "--pool", "out", *words]) == 2
+    assert "60" in capsys.readouterr().err
+
+
+def test_the_page_and_the_table_show_every_model(small):
+    words, folder = small
+    runner.main("karate", [*METHODS, *words])
+    assert report.main([str(folder / "out.jsonl"), "--html", str(folder / "out.html")]) == 0
+    page = (folder / "out.html").read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    text = markdown.table(Report.read(folder / "out.jsonl"), planned=3)
+    for name in ("original", "gold (retrain)", "gold, other seed (floor)", "utu", "finetune"):
+        assert name in page
+        assert f"| {name} |" in text
+    assert "2 of 3 cells not yet run" in text
+
+
+def test_every_sweep_of_the_readme_parses_and_has_its_place():
+    from pathlib import Path
+
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    for sweep in figures.SWEEPS:
+        assert sweep.cells() > 0
+        assert f"<!-- {sweep.name} -->" in readme
