@@ -31,11 +31,11 @@ MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of a file that torch.save wrote b
 class Inert:
     """Base of the stubs: can be built, filled and given a state, and does nothing."""
 
-    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __init__(self, *_: Any, **__: Any) -> None: ...  # honest: a stub is there to do nothing
 
-    def __setstate__(self, state: Any) -> None: ...
+    def __setstate__(self, state: Any) -> None: ...  # honest: a stub is there to do nothing
 
-    def __setitem__(self, key: Any, value: Any) -> None: ...
+    def __setitem__(self, key: Any, value: Any) -> None: ...  # honest: a stub is there to do nothing
 
     def append(self, value: Any) -> None:
         """Take an item of a pickled list and drop it."""

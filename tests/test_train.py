@@ -19,8 +19,11 @@ def draw():
 
 
 def test_seeded_restores_every_generator():
-    with same_random_state(), seeded(3):
-        draw()
+    with same_random_state():
+        with seeded(3):
+            first = draw()
+        with seeded(3):
+            assert draw() == first
 
 
 def test_seeded_restores_every_generator_after_an_error():

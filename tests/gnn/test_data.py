@@ -103,7 +103,7 @@ def tree(root: Path) -> dict[str, tuple[int, int]]:
 # --- the real files
 
 
-def check(name: str, root: Path) -> Graph:
+def check_published(name: str, root: Path) -> Graph:
     present(name, root)
     card, before = DATASETS[name], tree(root / DATASETS[name].folder)
     with same_random_state():
@@ -125,13 +125,13 @@ def check(name: str, root: Path) -> Graph:
 
 @pytest.mark.parametrize("name", HERE)
 def test_published_counts(name, data_root):
-    check(name, data_root)
+    check_published(name, data_root)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_published_counts_of_large_graphs(name, data_root):
-    check(name, data_root)
+    check_published(name, data_root)
 
 
 @pytest.mark.parametrize(("name", "title"), [("cora", "Cora"), ("citeseer", "CiteSeer")])
