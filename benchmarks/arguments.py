@@ -45,6 +45,7 @@ def parser(dataset: str) -> argparse.ArgumentParser:
     add("--golds", type=int, default=3, metavar="K", help="golds a request, at least 2")
     add("--batches", type=int, default=1, metavar="R", help="cut the request into R sequential requests")
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
+    add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadow models, even, edges only (slow)")
     add("--device", default="cpu", help="torch device string")
     add("--data-root", type=Path, default=None, help="folder of the data sets (else GRAPHFORGET_DATA, else ./data)")
     add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals and golds")
@@ -79,6 +80,8 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
                 raise unknown(kind, value, known)
     if flags.golds < 2:
         raise InputError(f"--golds must be at least 2 (got {flags.golds}): one gold has no noise floor")
+    if flags.lira % 2 or flags.lira < 0 or (flags.lira and (flags.kind != "edge" or flags.task != "link")):
+        raise InputError(f"--lira needs an even number of shadows and edges of --task link (got {flags.lira})")
     if flags.ratio is None and flags.count is None:
         flags.ratio = [2.5]
     fields = _fields(rest, [option for action in made._actions for option in action.option_strings])

@@ -17,6 +17,8 @@ from rich.console import Console
 
 from benchmarks.arguments import parse
 from benchmarks.cell import Bench, Cell
+from benchmarks.lira import Lira
+from graphforget.attack import AttackResult
 from graphforget.cost import Cost, measure
 from graphforget.errors import GraphforgetError
 from graphforget.evidence import compare
@@ -91,6 +93,7 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
     models = [gold for gold, _ in golds]
     split = bench.whole
     whole = Unlearned(original, bench.splits.train, {})
+    lira = Lira(bench, flags.lira) if flags.lira else None
     if first:
         block = compare(bench.task, split, bench.splits.test, original=original, golds=models, keys=keys)
         block.add(ORIGINAL, "", _cost(cost))
@@ -99,6 +102,8 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, models[0], seed=bench.cell.seed)
             block.add("gold", "retrain", {("forget", "relearn_epochs"): value})
+        if lira:
+            block.add("gold", "retrain", _lira(lira.gold(models[0])))
         yield block
     for name, method in methods.items():
         result, spent, history = whole, Cost(flops=0.0), Report(keys)
@@ -116,6 +121,11 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, result, seed=bench.cell.seed)
             block.add("unlearned", name, {("forget", "relearn_epochs"): value})
+        if lira:
+            block.add("unlearned", name, _lira(lira.attack(method, result)))
+        with measure(count_flops=True) as forward:
+            bench.task.evaluate(result.model, result.context, split.held_out)
+        block.add("unlearned", name, {("all", "forward_flops"): forward.flops})
         for key in ("delta_mean", "reliability", "epochs"):
             if key in result.record:
                 block.add("unlearned", name, {("all", key): float(result.record[key])})
@@ -173,6 +183,10 @@ def title_of(keys: Mapping[str, Any]) -> str:
     seed = "" if keys.get("seed") is None else f", seed {keys['seed']}"
     parts = f", {keys['batches']} batches" if keys.get("batches", 1) > 1 else ""
     return f"{keys['dataset']} {keys['model']} {keys['task']}: {size} {keys['kind']} {keys['pool']}{parts}{seed}"
+
+
+def _lira(result: AttackResult) -> dict[tuple[str, str], float]:
+    return {("all", "u_lira_auc"): result.auc, ("all", "u_lira_tpr_at_1pct_fpr"): result.tpr_at_1pct_fpr}
 
 
 def _cost(cost: Cost) -> dict[tuple[str, str], float]:

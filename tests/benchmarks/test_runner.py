@@ -22,7 +22,7 @@ def small(tmp_path, monkeypatch):
 
 def test_rows_have_the_long_format_and_every_role(small):
     words, folder = small
-    assert runner.main("karate", [*METHODS, *words, "--relearn"]) == 0
+    assert runner.main("karate", [*METHODS, *words, "--relearn", "--lira", "4"]) == 0
     rows = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
     keys = {"dataset", "model", "task", "kind", "ratio", "pool", "seed", "method", "role", "part", "metric", "value"}
     assert all(keys <= row.keys() for row in rows)
@@ -32,6 +32,7 @@ def test_rows_have_the_long_format_and_every_role(small):
     assert {
         "auc", "auc_retain_vs_forget", "auc_forget_vs_unseen", "auc_forget_vs_negative", "js_to_gold", "kl_to_gold",
         "mia_auc", "mia_tpr_at_1pct_fpr", "mi_ratio", "seconds", "peak_mib", "flops", "relearn_epochs",
+        "forward_flops", "u_lira_auc",
     } <= found  # fmt: skip
 
 
