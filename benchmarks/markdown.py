@@ -69,7 +69,7 @@ def _recovery(groups: Mapping[str, Report]) -> list[str]:
     found = []
     for title, group in groups.items():
         row = group.rows[0]
-        if row["pool"] not in ("poison", "mislabelled"):
+        if row["pool"] != "poison":
             continue
         utility = "auc" if row["task"] == "link" else "accuracy"
 

@@ -28,12 +28,12 @@ PAGE = """<!doctype html>
 <title>{{ title }}</title>
 <style>
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 74rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
 .lead { color: color-mix(in srgb, currentColor 70%, transparent); max-width: 46rem }
-.wide { overflow-x: auto } svg { max-width: 100%; height: auto }
+.wide { overflow-x: auto } svg { width: 100%; min-width: 44rem; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; min-width: 40rem }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
+th, td { text-align: right; white-space: nowrap; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child { text-align: left } th small { font-weight: normal; display: block }
 tr.gold td { background: var(--soft) }
 </style></head><body>
@@ -119,6 +119,7 @@ def draw(group: Report) -> str:
     """Three panels as SVG: distance to gold, utility, seconds; one line a model."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
     except ImportError as error:
         raise missing_extra("matplotlib", "report") from error
     utility = "auc" if group.rows[0]["task"] == "link" else "accuracy"
@@ -141,6 +142,10 @@ def draw(group: Report) -> str:
             axis.plot(value, line, "o", color=colour)
         if metric != utility:
             axis.set_xscale("log")
+            low, high = axis.get_xlim()
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,), numticks=8))
+            axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
         reference = ("gold_other_seed", "noise floor") if metric == "js_to_gold" else ("gold", "gold")
         _, value, _ = interval(group, reference[0], "", part, metric)
         if value is not None:

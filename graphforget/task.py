@@ -106,7 +106,7 @@ class Task(ABC, Generic[D]):
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
         """[B] the task's own loss of each element; cross-entropy by default."""
-        return F.cross_entropy(outputs, batch.label, reduction="none")
+        return F.cross_entropy(outputs, batch.label.to(outputs.device), reduction="none")
 
     def loss(self, model: nn.Module, context: D, batch: Batch) -> Tensor:
         """Mean loss of a batch."""
