@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +43,8 @@ def demo(
     if as_json:
         typer.echo(report.lines(), nl=False)
         return
-    Console().print(report.table(COLUMNS))
+    wide = Console() if sys.stdout.isatty() else Console(width=110)
+    wide.print(report.table(COLUMNS))
     console.print(verdict(report), highlight=False)
 
 

@@ -43,7 +43,7 @@ def run_demo(*, ratio: float = 5.0, seed: int = 0, say: Callable[[str], None] = 
         seed: of split, request and models.
         say: receives a line before each step.
     """
-    task = LinkPrediction(recipe=Recipe(epochs=400, lr=1e-2))
+    task = LinkPrediction(recipe=Recipe(epochs=400, patience=150, lr=5e-3))
     splits = load_splits("digits", task="link", seed=seed)
     say(f"digits: {splits.train.num_nodes} images, {splits.train.num_edges // 2} training edges")
     request: ForgetRequest = selectors.select_edges(splits, "random", ratio=ratio, seed=seed)
