@@ -20,7 +20,7 @@ from benchmarks.cell import Bench, Cell
 from benchmarks.lira import Lira
 from graphforget.attack import AttackResult
 from graphforget.cost import Cost, measure
-from graphforget.errors import GraphforgetError
+from graphforget.errors import GraphforgetError, InputError
 from graphforget.evidence import compare
 from graphforget.relearn import relearn_epochs
 from graphforget.report import ORIGINAL, Report
@@ -64,7 +64,15 @@ def run(dataset: str, flags: Any, methods: Mapping[str, Unlearner], console: Con
         for number, cell in enumerate(cells, 1):
             keys = {**cell.keys, "batches": flags.batches}
             wanted = [key for key in methods if key != "retrain"]
-            have = {row["method"] for row in kept.select(**keys) if row["metric"] == "seconds"}
+            finished = [row for row in kept.select(**keys) if row["metric"] == "seconds"]
+            have = {row["method"] for row in finished}
+            for row in finished:
+                if row["method"] in wanted and row.get("settings", "") != settings(methods[row["method"]]):
+                    raise InputError(
+                        f"{flags.out} holds {row['method']} with other settings (got"
+                        f" {row.get('settings') or 'defaults'!r}, asked for"
+                        f" {settings(methods[row['method']]) or 'defaults'!r}); write to another --out"
+                    )
             missing = [key for key in wanted if key not in have]
             if missing or "retrain" not in have:
                 console.print(
@@ -130,7 +138,16 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
             if key in result.record:
                 block.add("unlearned", name, {("all", key): float(result.record[key])})
         block.add("unlearned", name, _cost(spent))
+        if chosen := settings(method):
+            block.rows = [{**row, "settings": chosen} for row in block.rows]
         yield block
+
+
+def settings(method: Unlearner) -> str:
+    """The fields of a method that differ from its defaults: rows with other settings are never passed off as these."""
+    plain = type(method)()
+    changed = {name: value for name, value in vars(method).items() if value != getattr(plain, name)}
+    return " ".join(f"{name}={value}" for name, value in sorted(changed.items()))
 
 
 def drift(bench: Bench, step: int, name: str, result: Unlearned, count: int, original: Any) -> Report:

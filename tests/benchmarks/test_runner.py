@@ -51,6 +51,18 @@ def test_a_finished_cell_is_not_run_again_and_a_torn_line_is_cut(small, monkeypa
     assert (folder / "out.jsonl").read_text() == text + '{"value": 1.0}\n'
 
 
+def test_rows_of_other_settings_are_not_passed_off_as_these(small, capsys):
+    words, folder = small
+    chosen = ["--methods", "finetune", "--seeds", "3", "--golds", "2", "--ratio", "10", *words]
+    assert runner.main("karate", [*chosen, "--finetune.epochs", "2"]) == 0
+    rows = Report.read(folder / "out.jsonl").select(role="unlearned")
+    assert {row["settings"] for row in rows} == {"epochs=2"}
+    assert runner.main("karate", [*chosen, "--finetune.epochs", "2"]) == 0
+    capsys.readouterr()
+    assert runner.main("karate", chosen) == 2
+    assert "epochs=2" in capsys.readouterr().err
+
+
 def test_a_sequence_reports_each_step_against_its_own_golds(small):
     words, folder = small
     runner.main(
