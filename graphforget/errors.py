@@ -20,6 +20,10 @@ class InputError(GraphforgetError, ValueError):
     """A request, data set, model or setting that cannot be used; nothing was changed."""
 
 
+class NotApplicable(InputError):
+    """A method that cannot serve this request or model, where another method can: a sweep skips it and says so."""
+
+
 class UnknownName(InputError, KeyError):
     """A name that no table knows; made by :func:`unknown`."""
 

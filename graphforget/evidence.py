@@ -17,7 +17,7 @@ from graphforget import attack, metrics
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.report import ORIGINAL, Report, Row
-from graphforget.task import Batch, Local, Scored, Task
+from graphforget.task import Batch, Local, Profiled, Scored, Task
 from graphforget.unlearner import Unlearned
 
 PARTS = ("forget", "retain", "test")
@@ -56,14 +56,38 @@ def compare(
     before = answers(task, whole, views)
     truth = [answers(task, gold, views) for gold in golds]
     report = Report(dict(keys or {}))
-    report.add(ORIGINAL, "", scores(task, split, views, batches, whole, before, before, truth))
+    profiles = [profile(task, split, test, gold) for gold in golds]
+    whole_row = scores(task, split, views, batches, whole, before, before, truth)
+    report.add(ORIGINAL, "", whole_row | profile_row(task, profile(task, split, test, whole), profiles))
     each = [scores(task, split, views, batches, gold, truth[k], before, None) for k, gold in enumerate(golds)]
-    report.add("gold", "retrain", {key: sum(row[key] for row in each) / len(each) for key in each[0]})
-    report.add("gold_other_seed", "retrain", floor(task, split, batches, truth))
+    each = [row | profile_row(task, profiles[k], []) for k, row in enumerate(each)]
+    report.add("gold", "retrain", average(each))
+    apart = [profile_row(task, one, profiles[:k] + profiles[k + 1 :], own=False) for k, one in enumerate(profiles)]
+    report.add("gold_other_seed", "retrain", floor(task, split, batches, truth) | average(apart))
     for name, result in (unlearned or {}).items():
         after = answers(task, result, views)
-        report.add("unlearned", name, scores(task, split, views, batches, result, after, before, truth))
+        row = scores(task, split, views, batches, result, after, before, truth)
+        report.add("unlearned", name, row | profile_row(task, profile(task, split, test, result), profiles))
     return report
+
+
+def profile(task: Task[Any], split: ForgetSplit[Any], test: Any, result: Unlearned) -> Any:
+    """What a Profiled task's figures need of a model; None for other tasks."""
+    return task.profile(result.model, result.context, split, test) if isinstance(task, Profiled) else None
+
+
+def profile_row(task: Task[Any], one: Any, golds: Sequence[Any], own: bool = True) -> Row:
+    """A Profiled task's figures of one model and its mean distance to the golds; {} for other tasks."""
+    if not isinstance(task, Profiled):
+        return {}
+    found: Row = dict(task.figures(one)) if own else {}
+    return found | average([task.apart(one, gold) for gold in golds])
+
+
+def average(rows: Sequence[Row]) -> Row:
+    """Mean of each figure that every row holds; {} of no rows."""
+    common = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
+    return {key: mean(row[key] for row in rows) for key in common}
 
 
 def answers(task: Task[Any], result: Unlearned, views: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -129,7 +153,7 @@ def floor(
             others = [other[part] for j, other in enumerate(truth) if j != k]
             row |= distances(task, split, part, batches[part], gold[part], others)
         each.append(row)
-    return {key: mean(row[key] for row in each) for key in each[0]}
+    return average(each)
 
 
 def membership(

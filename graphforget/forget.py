@@ -18,6 +18,7 @@ from torch import Tensor
 from graphforget.errors import InputError
 
 D = TypeVar("D", bound="Forgettable")
+PAIRED = ("edge", "interaction")  # kinds that name pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,9 @@ class ForgetRequest:
     Args:
         parts: kind -> ids. On a graph: ``edge`` [n] columns or [2, n] pairs, ``node`` [n], ``feature`` [n] nodes or
             [n, 2] (node, column) cells, ``label`` [n] nodes, ``node_class`` [n] labels, ``edge_class`` [n] relation
-            types or [n, 2] labels of the endpoints. Other data types define their own kinds.
+            types or [n, 2] labels of the endpoints. On a bipartite graph also ``interaction`` [2, n] (user, item)
+            pairs, ``user`` [n], ``item`` [n] and ``modality:NAME`` [n] items whose features go. Other data types define
+            their own kinds.
 
     Raises:
         InputError: no kind, a kind without ids, or a duplicated id.
@@ -50,7 +53,7 @@ class ForgetRequest:
                 raise InputError(f"{kind} ids must have shape [n] (got []); put a single id in a list")
             if ids.numel() == 0:
                 raise InputError(f"the request is empty (got no ids of kind {kind!r}); name at least one")
-            rows = ids.T if kind == "edge" and ids.dim() == 2 else ids
+            rows = ids.T if kind in PAIRED and ids.dim() == 2 else ids
             unique, counts = torch.unique(rows, dim=0, return_counts=True)
             if unique.shape[0] != rows.shape[0]:
                 raise InputError(f"{kind} ids must be unique (got {unique[counts > 1][0].tolist()} more than once)")
@@ -84,7 +87,7 @@ class ForgetRequest:
             if kind in parts:
                 if parts[kind].dim() != ids.dim():
                     raise InputError(f"two {kind} requests name their elements in different forms; use one form")
-                ids = torch.cat([parts[kind], ids], dim=1 if kind == "edge" and ids.dim() == 2 else 0)
+                ids = torch.cat([parts[kind], ids], dim=1 if kind in PAIRED and ids.dim() == 2 else 0)
             parts[kind] = ids
         return ForgetRequest(parts)
 
@@ -96,9 +99,9 @@ class ForgetRequest:
         if len(self.parts) != 1:
             raise InputError(f"only a request of one kind can be cut into batches (got {self.kinds})")
         ((kind, ids),) = self.parts.items()
-        if kind == "edge" and ids.dim() != 2:
+        if kind in PAIRED and ids.dim() != 2:
             raise InputError("name edges as [2, n] pairs to batch them: columns shift after the first batch")
-        axis = 1 if kind == "edge" else 0
+        axis = 1 if kind in PAIRED else 0
         if not 1 <= count <= ids.shape[axis]:
             raise InputError(f"count must lie in [1, {ids.shape[axis]}] (got {count})")
         return [ForgetRequest({kind: piece}) for piece in torch.tensor_split(ids, count, dim=axis)]

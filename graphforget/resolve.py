@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphforget.graph import Graph
 
 KINDS = ("edge", "node", "feature", "label", "node_class", "edge_class")
+BIPARTITE_KINDS = ("interaction", "user", "item", "modality:NAME", "edge", "node")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +29,18 @@ class Resolved:
         edges: [E] bool, edges to forget (twins and incident edges included).
         nodes: [N] bool, nodes to forget.
         cells: [N, F] bool over ``x``, or None: feature values to mask.
+        items: {modality: [num_items] bool}, feature rows of items to mask.
         labels: [N] bool, labels to forget.
+        valued: [N] bool, the nodes that lose a value but stay.
         touched: [N] bool, the nodes the forget part speaks for.
     """
 
     edges: Tensor
     nodes: Tensor
     cells: Tensor | None
+    items: Mapping[str, Tensor]
     labels: Tensor
+    valued: Tensor
     touched: Tensor
 
 
@@ -50,10 +55,16 @@ def resolve(graph: Graph, parts: Mapping[str, Tensor]) -> Resolved:
     nodes = torch.zeros(size, dtype=torch.bool, device=device)
     labels, touched = nodes.clone(), nodes.clone()
     cells: Tensor | None = None
+    items: dict[str, Tensor] = {}
     for kind, ids in parts.items():
         ids = ids.to(device)
-        if kind == "edge":
+        if kind == "edge" or (kind == "interaction" and graph.bipartite):
             edges |= _edges(graph, ids)
+        elif kind in ("user", "item") and graph.bipartite:
+            first = 0 if kind == "user" else graph.size[0]
+            nodes[first : first + graph.size[kind == "item"]] |= _mask(ids, graph.size[kind == "item"], kind)
+        elif kind.startswith("modality:") and graph.bipartite:
+            items[kind.removeprefix("modality:")] = _rows(graph, kind.removeprefix("modality:"), ids)
         elif kind == "edge_class":
             edges |= _edge_class(graph, ids)
         elif kind == "node":
@@ -65,18 +76,17 @@ def resolve(graph: Graph, parts: Mapping[str, Tensor]) -> Resolved:
         elif kind == "feature":
             cells = _cells(graph, ids) if cells is None else cells | _cells(graph, ids)
         else:
-            raise unknown("request kind", kind, KINDS)
-    asked = nodes if cells is None else nodes | cells.any(1)
+            raise unknown("request kind", kind, BIPARTITE_KINDS if graph.bipartite else KINDS)
+    valued = _valued(graph, cells, items)
+    asked = nodes | valued
     if graph.removed is not None and bool((asked & graph.removed).any()):
         gone = int((asked & graph.removed).nonzero()[0])
         raise InputError(f"node {gone} was forgotten by an earlier request; remove it from this one")
     ends = _ends(graph, graph.edge_index)
     touched[ends[:, edges].flatten()] = True
     edges |= nodes[ends].any(0)
-    touched |= nodes | labels
-    if cells is not None:
-        touched |= cells.any(1)
-    return Resolved(edges, nodes, cells, labels, touched)
+    touched |= asked | labels
+    return Resolved(edges, nodes, cells, items, labels, valued, touched)
 
 
 def partition(graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Graph, Graph]:
@@ -84,14 +94,10 @@ def partition(graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Graph, Graph]:
     found = resolve(graph.validate(), parts)
     removed = found.nodes if graph.removed is None else found.nodes | graph.removed
     own = graph.node_mask if graph.node_mask is not None else ~_or_none(graph.removed, found.nodes)
-    values = found.cells is not None
-    valued = found.cells.any(1)[_ends(graph, graph.edge_index)].any(0) if found.cells is not None else found.edges
-    forget = graph.with_edges(found.edges | valued if values else found.edges, node_mask=found.touched)
-    features = dict(graph.features)
+    asked = found.edges | found.valued[_ends(graph, graph.edge_index)].any(0)
+    forget = graph.with_edges(asked, node_mask=found.touched)
+    features = _masked(graph, found)
     y = graph.y
-    if "x" in features and (bool(found.nodes.any()) or found.cells is not None):
-        gone = found.nodes[:, None] if found.cells is None else found.nodes[:, None] | found.cells
-        features["x"] = features["x"].masked_fill(gone, 0)
     if y is not None:
         y = y.masked_fill(found.nodes | found.labels, -1)
     retain = graph.with_edges(
@@ -117,10 +123,7 @@ def scrub(view: Graph, parts: Mapping[str, Tensor], data: Graph) -> Graph:
     gone = data.edge_index[:, found.edges]
     gone = gone if view.bipartite else torch.cat([gone, gone.flip(0)], dim=1)
     keep = ~touching & ~torch.isin(code, gone[0] * view.size[1] + gone[1])
-    features = dict(view.features)
-    if "x" in features and (bool(found.nodes.any()) or found.cells is not None):
-        mask = found.nodes[:, None] if found.cells is None else found.nodes[:, None] | found.cells
-        features["x"] = features["x"].masked_fill(mask, 0)
+    features = _masked(view, found)
     lost, y, node_mask = found.nodes | found.labels, view.y, view.node_mask
     if y is not None:
         if "node_class" in parts:  # the class as a whole goes, so its held-out members go as well
@@ -132,6 +135,39 @@ def scrub(view: Graph, parts: Mapping[str, Tensor], data: Graph) -> Graph:
     if negatives is not None:
         negatives = negatives[:, ~found.nodes[_ends(view, negatives)].any(0)]
     return replace(view.with_edges(keep), features=features, y=y, node_mask=node_mask, negatives=negatives)
+
+
+def _masked(graph: Graph, found: Resolved) -> dict[str, Tensor]:
+    """The features with the rows of forgotten nodes and the forgotten values set to zero."""
+    features = dict(graph.features)
+    if "x" in features and (bool(found.nodes.any()) or found.cells is not None):
+        gone = found.nodes[:, None] if found.cells is None else found.nodes[:, None] | found.cells
+        features["x"] = features["x"].masked_fill(gone, 0)
+    if graph.bipartite:
+        lost = found.nodes[graph.size[0] :]
+        for name in features.keys() - {"x"}:
+            rows = lost | found.items[name] if name in found.items else lost
+            if bool(rows.any()):
+                features[name] = features[name].masked_fill(rows[:, None], 0)
+    return features
+
+
+def _valued(graph: Graph, cells: Tensor | None, items: Mapping[str, Tensor]) -> Tensor:
+    """[N] bool: the nodes that lose a feature value."""
+    valued = torch.zeros(graph.num_nodes, dtype=torch.bool, device=graph.device)
+    if cells is not None:
+        valued |= cells.any(1)
+    for rows in items.values():
+        valued[graph.size[0] :] |= rows
+    return valued
+
+
+def _rows(graph: Graph, name: str, ids: Tensor) -> Tensor:
+    """[num_items] bool: the items whose row of a modality goes."""
+    known = tuple(sorted(graph.features.keys() - {"x"}))
+    if name not in known:
+        raise unknown("modality", name, known)
+    return _mask(ids, graph.size[1], "item")
 
 
 def _ends(graph: Graph, pairs: Tensor) -> Tensor:

@@ -89,6 +89,10 @@ class Task(ABC, Generic[D]):
         Outputs are [B, C] logits with C >= 2, or [B, D] values of a regression. Call it anew after each step.
         """
 
+    def begin_epoch(self, model: nn.Module, context: D, rng: torch.Generator) -> None:
+        """Do what a model wants done before each training epoch (FREEDOM draws its edges); nothing by default."""
+        return
+
     def outputs(self, model: nn.Module, context: D, batch: Batch) -> Tensor:
         """[B, C] logits, C >= 2; [B, D] for regression."""
         return self.bind(model, context)(batch)
@@ -157,6 +161,7 @@ class Task(ABC, Generic[D]):
         with seeded(seed) as rng:
 
             def steps(epoch: int) -> Iterator[Tensor]:
+                self.begin_epoch(model, context, rng)
                 for batch in self.batches(context, context, rng):
                     yield self.loss(model, context, batch)
 
@@ -233,3 +238,17 @@ class Local(Protocol):
 
     def region(self, split: Any, hops: int) -> float:
         """Share of the rows within ``hops`` of the request."""
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """A task with figures of whole models beside those of single elements: the rankings of a recommender."""
+
+    def profile(self, model: nn.Module, context: Any, split: Any, test: Any) -> Any:
+        """What the figures need of one model, computed once."""
+
+    def figures(self, profile: Any) -> dict[tuple[str, str], float]:
+        """{(part, metric): value} of one model."""
+
+    def apart(self, profile: Any, other: Any) -> dict[tuple[str, str], float]:
+        """{(part, metric): distance} of two models."""

@@ -17,7 +17,7 @@ import pickle
 import zipfile
 from collections.abc import Callable, Sequence
 from os import PathLike, fspath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,12 +47,28 @@ class Inert:
         """Take an item of a pickled set and drop it."""
 
 
-def load(source: str | PathLike[str] | BinaryIO, *, stubs: Sequence[str] = (), encoding: str = "ASCII") -> Any:
+class Kept(Inert):
+    """A stub that keeps its pickled state as plain data in ``state``, for the reader to check."""
+
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def load(
+    source: str | PathLike[str] | BinaryIO,
+    *,
+    stubs: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    encoding: str = "ASCII",
+) -> Any:
     """Read one pickle through the allow-list.
 
     Args:
         source: a path or a binary file, left open.
         stubs: module prefixes whose names become inert classes: ``("recbole", "yaml")``.
+        keep: of those, the full names whose stub keeps its state: ``("recbole.config.configurator.Config",)``.
         encoding: of Python 2 strings; "latin1" for old numpy arrays.
 
     Raises:
@@ -67,11 +83,11 @@ def load(source: str | PathLike[str] | BinaryIO, *, stubs: Sequence[str] = (), e
     """
     if isinstance(source, str | PathLike):
         with open(source, "rb") as file:
-            return _read(file, fspath(source), stubs, encoding)
-    return _read(source, getattr(source, "name", "<bytes>"), stubs, encoding)
+            return _read(file, fspath(source), _Stubs(stubs, keep), encoding)
+    return _read(source, getattr(source, "name", "<bytes>"), _Stubs(stubs, keep), encoding)
 
 
-def load_torch(path: str | PathLike[str], *, stubs: Sequence[str] = ()) -> Any:
+def load_torch(path: str | PathLike[str], *, stubs: Sequence[str] = (), keep: Sequence[str] = ()) -> Any:
     """Read a file that ``torch.save`` wrote, in its zip form or its old form without tensors.
 
     Tensors come back dense and on the CPU. ``torch.load(weights_only=True)`` refuses numpy arrays and every pickle of
@@ -80,6 +96,7 @@ def load_torch(path: str | PathLike[str], *, stubs: Sequence[str] = ()) -> Any:
     Args:
         path: the file.
         stubs: as in :func:`load`.
+        keep: as in :func:`load`.
 
     Raises:
         InputError: as in :func:`load`, or a tensor that reaches outside its storage.
@@ -87,11 +104,11 @@ def load_torch(path: str | PathLike[str], *, stubs: Sequence[str] = ()) -> Any:
     name = fspath(path)
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
-            if _read(file, name, (), "ASCII") != MAGIC:
+            if _read(file, name, _Stubs(), "ASCII") != MAGIC:
                 raise InputError(f"{name} was not written by torch.save; give a checkpoint")
             for _ in range(2):  # protocol version, system info
-                _read(file, name, (), "ASCII")
-            return _read(file, name, stubs, "ASCII")
+                _read(file, name, _Stubs(), "ASCII")
+            return _read(file, name, _Stubs(stubs, keep), "ASCII")
     try:
         with zipfile.ZipFile(path) as archive:
             (entry,) = [each for each in archive.namelist() if each.endswith("data.pkl")]
@@ -105,22 +122,33 @@ def load_torch(path: str | PathLike[str], *, stubs: Sequence[str] = ()) -> Any:
                     raise InputError(f"{name} names a persistent object {identity!r}, which is not a tensor storage")
                 return dtype.of(archive.read(f"{folder}data/{key}"))
 
-            return _read(io.BytesIO(archive.read(entry)), name, stubs, "utf-8", storage)
+            return _read(io.BytesIO(archive.read(entry)), name, _Stubs(stubs, keep), "utf-8", storage)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise InputError(f"{name} is no complete checkpoint ({error}); get it again") from error
 
 
+class _Stubs(NamedTuple):
+    prefixes: Sequence[str] = ()
+    keep: Sequence[str] = ()
+
+    def find(self, module: str, name: str) -> Any:
+        if not any(module == prefix or module.startswith(f"{prefix}.") for prefix in self.prefixes):
+            return None
+        base = Kept if f"{module}.{name}" in self.keep else Inert
+        return type(name, (base,), {"__module__": module})
+
+
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, name: str, stubs: Sequence[str], encoding: str, storage: Any) -> None:
+    def __init__(self, file: BinaryIO, name: str, stubs: _Stubs, encoding: str, storage: Any) -> None:
         super().__init__(file, encoding=encoding)
-        self.name, self.stubs, self.storage = name, tuple(stubs), storage
+        self.name, self.stubs, self.storage = name, stubs, storage
 
     def find_class(self, module: str, name: str) -> Any:
         found = ALLOWED.get((module, name))
         if found is None and module in ("torch", "torch.storage") and name.endswith("Storage"):
             found = _storage(name)
-        if found is None and any(module == prefix or module.startswith(f"{prefix}.") for prefix in self.stubs):
-            found = type(name, (Inert,), {"__module__": module})
+        if found is None:
+            found = self.stubs.find(module, name)
         if found is None:
             raise InputError(
                 f"{self.name} names the global {module}.{name}, which is not on the allow-list of graphforget.unpickle;"
@@ -134,7 +162,7 @@ class _Unpickler(pickle.Unpickler):
         return self.storage(identity)
 
 
-def _read(file: BinaryIO, name: str, stubs: Sequence[str], encoding: str, storage: Any = None) -> Any:
+def _read(file: BinaryIO, name: str, stubs: _Stubs, encoding: str, storage: Any = None) -> Any:
     try:
         return _Unpickler(file, name, stubs, encoding, storage).load()
     except InputError:

@@ -1,6 +1,6 @@
-"""Unlearning for recommenders, on the base of ``graphforget``: this package is not there yet.
+"""Unlearning for recommenders, on the base of ``graphforget``.
 
-It will hold, with the same rooms as every domain: the task that runs and scores recommenders, loaders for interaction
-data with item modalities, reference models, MMRecUN and its peers, and a plug-in for RecBole. Until then importing it
-gives nothing but this text.
+:mod:`recsys.task` runs and scores them, :mod:`recsys.data` loads interactions with item modalities, :mod:`recsys.models`
+holds reference models, :mod:`recsys.recbole` works on trained RecBole models; every method has a file of its own:
+``row_reset mmrecun mmrecun_calibrated rrl scif receraser amnesiac``, beside those of ``graphforget.methods``.
 """

@@ -126,3 +126,21 @@ def structured_negatives(free: list[list[int]], sources: Iterable[int], seed: in
 def uniform_negatives(free: list[list[int]], num: int, seed: int) -> list[tuple[int, int]]:
     pairs = [(u, v) for u, row in enumerate(free) for v in row]
     return [pairs[rank(seed, i, len(pairs))] for i in range(num)]
+
+
+def top_k(scores, hidden, k):
+    """Ids of the k highest scores that are not hidden, ties by id, filled with -1."""
+    shown = sorted((-score, column) for column, score in enumerate(scores) if column not in hidden)
+    ids = [column for _, column in shown[:k]]
+    return ids + [-1] * (k - len(ids))
+
+
+def three_paths(edges, user, item):
+    """Paths user - i - u - item with u another user and i another item."""
+    return sum(
+        (user, i) in edges and (u, i) in edges
+        for u, last in edges
+        if last == item and u != user
+        for i in {other for _, other in edges}
+        if i != item
+    )

@@ -24,7 +24,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 LADDER = """
 errors
 kernels losses metrics unpickle resolve
-graph
+graph sparse
 forget splits
 train
 fresh
@@ -59,6 +59,9 @@ ROOMS = {
     "download",
     "synthetic",
     "selectors",
+    "writers",
+    "derived",
+    "profile",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 
@@ -148,7 +151,7 @@ def place(name: str) -> str:
 def is_interop(name: str) -> bool:
     """Say whether a module is one that bridges to other packages, and may import them at its top."""
     last = name.split(".")[-1]
-    return last == "interop" or last.endswith("_interop") or name == "recsys.recbole"
+    return last == "interop" or last.endswith("_interop")
 
 
 def is_room(name: str) -> bool:
@@ -331,7 +334,9 @@ def test_a_module_without_a_rung_is_caught(tmp_path):
 
 
 def test_optional_packages_stay_inside_functions_and_bridges(tmp_path):
-    write(tmp_path, gnn__interop="import dgl", recsys__recbole="import recbole", gnn__task="import json, torch.nn")
+    write(
+        tmp_path, gnn__interop="import dgl", recsys__recbole_interop="import recbole", gnn__task="import json, torch.nn"
+    )
     write(tmp_path, gnn__data="def load():\n    import ogb\n    from graphforget.gnn import interop")
     assert optional(tmp_path, {"torch"}) == []
     write(tmp_path, gnn__models="import dgl.nn", gnn__utu="from graphforget.gnn.interop import to_dgl")

@@ -212,6 +212,18 @@ class Config(dict):
     """Stands for a class of a foreign package."""
 
 
+class HostileCall:
+    def __reduce__(self):
+        return (eval, ("1",))
+
+
+class Settings:
+    """Stands for a foreign object with attributes."""
+
+    def __init__(self):
+        self.lr, self.sizes = 0.1, [1, 2]
+
+
 def test_stubs_are_inert():
     text = pickle.dumps(Config(a=1), protocol=2).replace(__name__.encode(), b"recbole.config")
     with pytest.raises(InputError, match=r"recbole\.config\.Config"):
@@ -229,6 +241,22 @@ def test_a_stub_takes_any_argument_and_does_nothing():
     found = raw(filled, stubs=("yaml",))
     assert isinstance(found, Inert)
     assert not vars(found)
+
+
+def test_a_kept_stub_holds_its_state_as_plain_data_and_runs_nothing():
+    text = pickle.dumps(Config(a=1), protocol=2)
+    plain = pickle.dumps(Settings(), protocol=4).replace(b"Settings", b"Configur")
+    stubs = {"stubs": (__name__,)}
+    assert not hasattr(raw(plain, **stubs), "state")
+    assert not vars(raw(plain, keep=(f"{__name__}.Other",), **stubs))
+    assert raw(plain, keep=(f"{__name__}.Configur",), **stubs).state == {"lr": 0.1, "sizes": [1, 2]}
+    assert raw(text, keep=(f"{__name__}.Config",), **stubs).state is None
+    with pytest.raises(InputError, match=r"Configur, which is not on the allow-list"):
+        raw(plain, keep=(f"{__name__}.Configur",))  # keep opens nothing that stubs does not
+    hostile = Settings()
+    hostile.sizes = [HostileCall()]
+    with pytest.raises(InputError, match=r"builtins\.eval"):
+        read(hostile, keep=(f"{__name__}.Settings",), **stubs)
 
 
 def test_a_prefix_is_a_whole_module_name():

@@ -6,50 +6,16 @@ goes, so that no adjacency with forgotten edges survives in a model.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from graphforget.kernels import csr, pairs
+from graphforget.sparse import Sparse, of_coo, product, quiet
 
-
-class Sparse(NamedTuple):
-    """A CSR matrix beside its transpose; the backward of a product multiplies with the transpose."""
-
-    matrix: Tensor
-    transpose: Tensor
-
-
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, dense: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:
-        ctx.matrix, ctx.transpose = matrix, transpose
-        return matrix @ dense.contiguous()  # a transposed view costs ten times as much
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        # a product again, so that second derivatives (influence functions) exist
-        return _Product.apply(grads[0].contiguous(), ctx.transpose, ctx.matrix), None, None  # type: ignore[no-untyped-call]
-
-
-def product(sparse: Sparse, dense: Tensor) -> Tensor:
-    """[n, d] sparse @ dense, differentiable in the dense factor."""
-    result: Tensor = _Product.apply(dense, sparse.matrix, sparse.transpose)  # type: ignore[no-untyped-call]
-    return result
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence torch's notice that CSR is in beta: a user can do nothing about it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
-        yield
-
+__all__ = ["Sparse", "cached", "features", "pair_dot", "product", "quiet"]
 
 _TABLES: dict[str, WeakTensorKeyDictionary] = {}
 
@@ -130,10 +96,4 @@ def _build(kind: str, edge_index: Tensor, num_nodes: int, dtype: torch.dtype) ->
     else:
         value = torch.ones_like(target, dtype=dtype)
     size = (num_nodes, num_nodes)
-    return Sparse(_csr(target, source, value, size), _csr(source, target, value, size))
-
-
-def _csr(rows: Tensor, cols: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
-    coo = torch.sparse_coo_tensor(torch.stack([rows, cols]), value, size, check_invariants=False)
-    with quiet():
-        return coo.coalesce().to_sparse_csr()
+    return of_coo(target, source, value, size)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from graphforget.kernels.csr import check, common_neighbors, contains, from_coo, locate, remove, transpose
 from graphforget.kernels.khop import induced_edges, k_hop_distance, k_hop_nodes
 from graphforget.kernels.negative import structured_negatives, uniform_negatives
+from graphforget.kernels.paths import three_paths
 from graphforget.kernels.rng import derive
+from graphforget.kernels.topk import masked_top_k
 
 __all__ = [
     "check",
@@ -21,8 +23,10 @@ __all__ = [
     "k_hop_distance",
     "k_hop_nodes",
     "locate",
+    "masked_top_k",
     "remove",
     "structured_negatives",
+    "three_paths",
     "transpose",
     "uniform_negatives",
 ]

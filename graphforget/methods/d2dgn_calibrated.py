@@ -11,18 +11,21 @@ been misled by what must go, the student learns from the retained data instead o
            + sum_{e retained, near} task loss(e)                                                        (2)
            + w_f sum_{e forgotten}  KL( target(e) || p_S(e) ) ] / (number of terms)                     (3)
 
-Everything propagates on the retained graph. With ``scope`` the retained elements are all of them, or those within
-``hops`` of the request plus a sample as large; ``auto`` takes the region when it holds under 30 % of the nodes.
+Everything propagates on the retained graph. At the end the student goes back on the straight line towards the original
+as far as that lowers (1) + (2) + (3): Adam's first steps are as large as ``lr`` however small the gradient.
+
+With ``scope`` the retained elements are all of them, or those within ``hops`` of the request plus a sample as large;
+``auto`` takes the region when it holds under 30 % of the nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphforget.calibrate import calibrate
 from graphforget.distill import combine, paired
@@ -32,6 +35,7 @@ from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
 
 SMALL_REGION = 0.3
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,14 @@ class CalibratedD2DGN(Unlearner):
         lr: Adam's learning rate.
     """
 
-    forget_weight: float = 10.0
+    forget_weight: float = 30.0
     near_hops: int = 0
     per_element: bool = True
     samples: int = 4
     keep: float = 0.85
     scope: str = "auto"
     hops: int = 2
-    epochs: int = 20
+    epochs: int = 10
     lr: float = 5e-3
 
     needs: ClassVar[tuple[type, ...]] = (Scored,)
@@ -106,7 +110,30 @@ class CalibratedD2DGN(Unlearner):
             weight_decay=task.weight_decay if self.near_hops >= 0 else 0.0,
             title="d2dgn calibrated",
         )
+        job.notes["step"] = self._shorten(job, steps)
         return Unlearned(job.model, context, {})
+
+    def _shorten(self, job: Job, steps: Callable[[int], Iterator[Tensor]]) -> float:
+        """Go back on the line to the original as far as the loss asks for; return the share of the way that is left.
+
+        Adam's first steps have the size of ``lr`` in every weight however small the gradient: where ``lr`` is too large
+        for a model, the retained pay for it, and a shorter step along the same way is better.
+        """
+        start = [p.detach().clone() for p in job.original.parameters()]
+        end = [p.detach().clone() for p in job.model.parameters()]
+        state = job.rng.get_state()
+        job.model.eval()
+        best, lowest = 1.0, float("inf")
+        for share in SHARES:
+            job.rng.set_state(state)  # the same negatives for every share
+            blend(job.model, start, end, share)
+            with torch.no_grad():
+                loss = sum(float(step) for step in steps(0))
+            if loss >= lowest:
+                break
+            best, lowest = share, loss
+        blend(job.model, start, end, best)
+        return best
 
     def _keep(self, task: Task[Any], split: Any, ask: Ask, preserve: Ask, batch: Batch) -> Tensor:
         """[B] task loss near the request, divergence from the preserver far from it."""
@@ -127,6 +154,13 @@ class CalibratedD2DGN(Unlearner):
         rest = (~near).nonzero().flatten()
         replay = rest[torch.randperm(len(rest), generator=rng)[: max(int(near.sum()), 1)].to(rest.device)]
         return batch.take(torch.cat([near.nonzero().flatten(), replay]))
+
+
+def blend(model: nn.Module, start: Sequence[Tensor], end: Sequence[Tensor], share: float) -> None:
+    """Set a model's parameters to start + share (end - start)."""
+    with torch.no_grad():
+        for parameter, a, b in zip(model.parameters(), start, end, strict=True):
+            parameter.copy_(torch.lerp(a, b, share))
 
 
 def _numbered(batch: Batch | None) -> Batch | None:

@@ -34,6 +34,7 @@ class FineTune(Unlearner):
         context = job.split.retain
 
         def steps(epoch: int) -> Iterator[Tensor]:
+            job.task.begin_epoch(job.model, context, job.rng)
             for batch in job.task.batches(context, context, job.rng):
                 yield job.task.loss(job.model, context, batch)
 

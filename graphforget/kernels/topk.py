@@ -1,0 +1,87 @@
+"""The k best columns of each row of a score matrix, leaving out a sorted list of columns a row.
+
+One pass a row; only a score that beats the k-th best so far moves anything. Equal scores keep the lower column first.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+from graphforget.kernels.csr import IntArray, as_csr, as_ids
+
+Floats = npt.NDArray[Any]
+
+
+def masked_top_k(
+    scores: Floats, indptr: npt.ArrayLike, indices: npt.ArrayLike, rows: npt.ArrayLike, k: int
+) -> IntArray:
+    """Return the columns of the k highest scores of each row, highest first, masked columns left out.
+
+    Args:
+        scores: [B, I] float32 or float64; left untouched.
+        indptr: [U + 1] of the mask.
+        indices: [E] masked columns in [0, I), sorted within a row.
+        rows: [B] the mask's row of each row of scores.
+        k: how many, at least 1.
+
+    Returns:
+        [B, k] column ids; -1 where a row has fewer than k unmasked columns.
+
+    Raises:
+        ValueError: a score is NaN, or the shapes do not fit.
+
+    Example:
+        >>> masked_top_k(np.array([[0.1, 0.9, 0.5, 0.9]]), [0, 1], [1], [0], 2).tolist()
+        [[3, 2]]
+    """
+    indptr, indices = as_csr(indptr, indices)
+    rows = as_ids("rows", rows, len(indptr) - 1)
+    k = operator.index(k)
+    if scores.ndim != 2 or len(scores) != len(rows):
+        raise ValueError(f"scores must have shape [{len(rows)}, I] (got {scores.shape})")
+    if k < 1:
+        raise ValueError(f"k must be at least 1 (got {k})")
+    scores = np.ascontiguousarray(scores)
+    out = np.full((len(rows), k), -1, dtype=np.int64)
+    best = np.empty((len(rows), k), dtype=scores.dtype)
+    bad = np.zeros(len(rows), dtype=np.bool_)
+    _top_k(scores, indptr, indices, rows, best, out, bad)
+    if bad.any():
+        raise ValueError(f"scores must be numbers (got NaN in row {int(np.flatnonzero(bad)[0])})")
+    return out
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _top_k(
+    scores: Floats,
+    indptr: IntArray,
+    indices: IntArray,
+    rows: IntArray,
+    best: Floats,
+    out: IntArray,
+    bad: npt.NDArray[np.bool_],
+) -> None:
+    k = out.shape[1]
+    for b in prange(len(rows)):
+        slot, end, count = indptr[rows[b]], indptr[rows[b] + 1], 0
+        for column in range(scores.shape[1]):
+            while slot < end and indices[slot] < column:
+                slot += 1
+            if slot < end and indices[slot] == column:
+                continue
+            score = scores[b, column]
+            if score != score:
+                bad[b] = True
+            if count == k and not score > best[b, k - 1]:
+                continue
+            place = count if count < k else k - 1
+            while place > 0 and best[b, place - 1] < score:
+                best[b, place], out[b, place] = best[b, place - 1], out[b, place - 1]
+                place -= 1
+            best[b, place], out[b, place] = score, column
+            count = min(count + 1, k)

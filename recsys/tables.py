@@ -1,0 +1,119 @@
+"""Which parameters of a recommender hold a row for each user or each item.
+
+They are found by their first dimension. Forgetting a user or an item means that its rows go back to what a model that
+never saw it has there: a draw of the initialisation, at the scale of the whole table (drawing a small table anew would
+give rows of another size).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from graphforget.errors import InputError
+from graphforget.graph import Graph
+
+
+def tables(model: nn.Module, size: tuple[int, int]) -> Iterator[tuple[str, nn.Parameter, str]]:
+    """Yield (name, parameter, ``user`` | ``item`` | ``both``) of every parameter with a row a user or an item.
+
+    Args:
+        model: a recommender.
+        size: (U, I).
+
+    Raises:
+        InputError: as many users as items, and a name that says neither.
+    """
+    for name, parameter in model.named_parameters():
+        rows = parameter.shape[0] if parameter.dim() == 2 else -1
+        if rows == sum(size):
+            yield name, parameter, "both"
+        elif rows in size:
+            yield name, parameter, _side(name, rows, size)
+
+
+def _side(name: str, rows: int, size: tuple[int, int]) -> str:
+    if size[0] != size[1]:
+        return "user" if rows == size[0] else "item"
+    found = [side for side in ("user", "item") if side in name.lower()]
+    if len(found) != 1:
+        raise InputError(
+            f"there are as many users as items ({rows}), so the name of a table must say which it is (got {name!r}); "
+            "rename the parameter to hold 'user' or 'item'"
+        )
+    return found[0]
+
+
+def reset_rows(model: nn.Module, new: nn.Module, data: Graph, users: Tensor, items: Tensor) -> list[str]:
+    """Give the rows of some users and items the values of a never-trained model.
+
+    Args:
+        model: changed in place.
+        new: a never-trained model of the same architecture.
+        data: gives the numbers of users and items.
+        users: [n] user ids.
+        items: [m] item ids.
+
+    Returns:
+        The names of the tables whose rows were drawn anew.
+
+    Raises:
+        InputError: rows are asked for and the model has no such table.
+
+    Example:
+        >>> from recsys.models.bpr import BPR
+        >>> data = Graph(torch.tensor([[0, 1], [0, 2]]), (2, 3), bipartite=True)
+        >>> one, two = BPR(2, 3), BPR(2, 3)
+        >>> reset_rows(one, two, data, torch.tensor([1]), torch.tensor([], dtype=torch.int64))
+        ['user_embedding']
+    """
+    fresh = dict(new.named_parameters())
+    changed: set[str] = set()
+    found: set[str] = set()
+    with torch.no_grad():
+        for name, parameter, side in tables(model, data.size):
+            found |= {"user", "item"} if side == "both" else {side}
+            rows = torch.cat([users if side in ("user", "both") else users[:0], _shifted(items, side, data)]).to(
+                parameter.device
+            )
+            if len(rows):
+                parameter[rows] = fresh[name][rows].to(parameter.device)
+                changed.add(name)
+    for side, ids in (("user", users), ("item", items)):
+        if len(ids) and side not in found:
+            raise InputError(
+                f"the model has no table with a row a {side}, so {len(ids)} {side}s cannot be drawn anew; "
+                "retrain it, or fine-tune it on what is retained"
+            )
+    return sorted(changed)
+
+
+def _shifted(items: Tensor, side: str, data: Graph) -> Tensor:
+    if side == "user":
+        return items[:0]
+    return items + data.size[0] if side == "both" else items
+
+
+def gone(data: Graph, retain: Graph) -> tuple[Tensor, Tensor]:
+    """([n] users, [m] items) that a request removed."""
+    if retain.removed is None:
+        empty = torch.empty(0, dtype=torch.int64, device=data.device)
+        return empty, empty
+    new = retain.removed if data.removed is None else retain.removed & ~data.removed
+    return new[: data.size[0]].nonzero().flatten(), new[data.size[0] :].nonzero().flatten()
+
+
+def withdrawn(data: Graph, retain: Graph) -> dict[str, Tensor]:
+    """{modality: [n] items} whose features a request took away from items that stay."""
+    found = {}
+    for name, value in data.features.items():
+        if name == "x":
+            continue
+        lost = (value != retain.features[name]).any(1)
+        if retain.removed is not None:
+            lost &= ~retain.removed[data.size[0] :]
+        if bool(lost.any()):
+            found[name] = lost.nonzero().flatten()
+    return found

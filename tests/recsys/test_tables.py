@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from graphforget.errors import InputError
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.fresh import fresh
+from graphforget.graph import Graph
+from recsys.models.bpr import BPR
+from recsys.tables import gone, reset_rows, tables, withdrawn
+from tests.recsys.small import checkerboard
+
+NONE = torch.empty(0, dtype=torch.int64)
+
+
+def test_only_the_asked_rows_change_and_they_have_the_scale_of_the_whole_table():
+    data = Graph(torch.tensor([[0, 1], [0, 2]]), (500, 300), bipartite=True)
+    model = BPR(500, 300)
+    with torch.no_grad():
+        model.user_embedding.fill_(7.0)
+        model.item_embedding.fill_(7.0)
+    assert reset_rows(model, fresh(model, 0), data, torch.tensor([3, 4]), torch.tensor([5])) == [
+        "item_embedding",
+        "user_embedding",
+    ]
+    changed = (model.user_embedding != 7).all(1)
+    assert changed.nonzero().flatten().tolist() == [3, 4]
+    assert (model.item_embedding != 7).all(1).nonzero().flatten().tolist() == [5]
+    assert float(model.user_embedding[3:5].std()) < 2 * (2 / 564) ** 0.5  # Xavier of a [2, 64] table has twice as much
+
+
+def test_one_table_of_users_and_items_is_understood():
+    class Joint(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.all = nn.Parameter(torch.ones(5, 2))
+
+    data = Graph(torch.tensor([[0], [0]]), (2, 3), bipartite=True)
+    model, new = Joint(), Joint()
+    with torch.no_grad():
+        new.all.zero_()
+    reset_rows(model, new, data, torch.tensor([1]), torch.tensor([0]))
+    assert model.all.sum(1).tolist() == [2, 0, 0, 2, 2]
+
+
+def test_as_many_users_as_items_needs_a_name():
+    model = nn.ParameterDict({"mystery": torch.ones(4, 2)})
+    with pytest.raises(InputError, match="'mystery'"):
+        list(tables(model, (4, 4)))
+    named = nn.ParameterDict({"item_table": torch.ones(4, 2)})
+    assert [side for _, _, side in tables(named, (4, 4))] == ["item"]
+
+
+def test_a_model_without_such_rows_is_refused():
+    data = checkerboard(4, 6)
+    with pytest.raises(InputError, match="no table with a row a user"):
+        reset_rows(nn.Linear(2, 2), nn.Linear(2, 2), data, torch.tensor([0]), NONE)
+
+
+def test_what_a_request_removed_and_withdrew():
+    data = checkerboard(4, 6)
+    data = Graph(data.edge_index, data.size, bipartite=True, features={"image": torch.ones(6, 2)})
+    request = ForgetRequest.of("user", [1]) + ForgetRequest.of("item", [2]) + ForgetRequest.of("modality:image", [4])
+    split = ForgetSplit.of(data, request, data)
+    assert [ids.tolist() for ids in gone(split.data, split.retain)] == [[1], [2]]
+    assert {name: rows.tolist() for name, rows in withdrawn(split.data, split.retain).items()} == {"image": [4]}
+    assert split.retain.features["image"].sum(1).tolist() == [2, 2, 0, 2, 0, 2]
+    second = split.then(ForgetRequest.of("user", [3]))
+    assert gone(second.data, second.retain)[0].tolist() == [3]
