@@ -30,12 +30,13 @@ s(e)               score: the model's belief in e, a logit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor, nn
 
 from graphforget.errors import InputError
@@ -77,7 +78,7 @@ def calibrate(
     *,
     samples: int = 4,
     per_element: bool = True,
-    keep: float = 0.85,
+    keep: float | None = 0.85,
 ) -> Calibration | None:
     """Estimate what the model would believe of the forgotten elements had it never seen them.
 
@@ -88,7 +89,8 @@ def calibrate(
         rng: random stream of the samples.
         samples: how many samples of retained elements, each as large as the request.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
-        keep: share of an element's own deviation from its structure that stays (our default, set on DBLP, seed 11).
+        keep: share of an element's own deviation from its structure that stays (our default, set on DBLP, seed 11);
+            None matches the unseen elements of like structure, in their mean level and in their spread around it.
 
     Returns:
         The calibration, or None when no forgotten element is gone (value kinds keep their rows).
@@ -113,12 +115,16 @@ def calibrate(
     x_unseen, s_unseen = _asked(task, model, split, held_out)
     if per_element and min(len(s_unseen), len(s_trained)) >= SMALLEST:
         seed = int(rng.initial_seed() % 2**31)
-        delta, trained_at, reliability = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed)
-        own = task.scores(base, gone).double().cpu().numpy() - trained_at
+        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed)
+        own = task.scores(base, gone).double().cpu().numpy() - found.trained
+        delta, reliability = found.trained - found.unseen, found.reliability
+        mean, share = float(delta.mean()), keep
+        if share is None:
+            mean, share = float((delta + own).mean()), found.spread  # base - mean = unseen(x), on average
+        varying = reliability * (delta - delta.mean()) + (1 - share) * (own - own.mean())
     else:
-        delta, own, reliability = np.full(gone.size, s_trained.mean() - s_unseen.mean()), np.zeros(gone.size), 0.0
-    mean = float(delta.mean())
-    memory = torch.from_numpy(mean + reliability * (delta - mean) + (1 - keep) * (own - own.mean())).to(base)
+        mean, reliability, varying = float(s_trained.mean() - s_unseen.mean()), 0.0, np.zeros(gone.size)
+    memory = torch.from_numpy(mean + varying).to(base)
     absent = _absent(task, split, gone).to(base.device)
     if bool(absent.any()):
         level = _stranger(task, model, split, gone, absent).to(base)
@@ -150,22 +156,44 @@ def _asked(task: Any, model: nn.Module, split: ForgetSplit[Any], batch: Batch) -
     return task.structure(context, batch), scores.double().cpu().numpy()
 
 
-def _memory(
-    x_trained: Array, s_trained: Array, x_unseen: Array, s_unseen: Array, x_gone: Array, seed: int
-) -> tuple[Array, Array, float]:
-    """[B] trained(x) - unseen(x) and [B] trained(x), means over two halves of the data, and the halves' agreement."""
+class _Memory(NamedTuple):
+    """The two regressions at the forgotten elements.
+
+    Args:
+        trained: [B].
+        unseen: [B].
+        reliability: agreement of their difference between halves of the data.
+        spread: residual spread of unseen elements over that of trained ones, out of sample.
+    """
+
+    trained: Array
+    unseen: Array
+    reliability: float
+    spread: float
+
+
+def _memory(x_trained: Array, s_trained: Array, x_unseen: Array, s_unseen: Array, x_gone: Array, seed: int) -> _Memory:
+    """Both regressions, means over two halves of the data; each half's residuals are those under the other half."""
     order = np.random.default_rng(seed)
-    half_trained = order.permutation(len(s_trained)) % 2 == 0
-    half_unseen = order.permutation(len(s_unseen)) % 2 == 0
-    trained = [_regress(x_trained[half], s_trained[half], x_gone) for half in (half_trained, ~half_trained)]
-    unseen = [_regress(x_unseen[half], s_unseen[half], x_gone) for half in (half_unseen, ~half_unseen)]
-    halves = [trained[0] - unseen[0], trained[1] - unseen[1]]
-    return (halves[0] + halves[1]) / 2, (trained[0] + trained[1]) / 2, spearman_brown(halves[0], halves[1])
+    trained, trained_spread = _halves(x_trained, s_trained, x_gone, order)
+    unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order)
+    halves = trained - unseen
+    spread = unseen_spread / trained_spread if trained_spread > 0 else 1.0
+    return _Memory(trained.mean(0), unseen.mean(0), spearman_brown(halves[0], halves[1]), spread)
 
 
-def _regress(x: Array, y: Array, at: Array) -> Array:
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+def _halves(x: Array, y: Array, at: Array, order: np.random.Generator) -> tuple[Array, float]:
+    """[2, B] regressions on two halves, and the standard deviation of the residuals out of sample."""
+    half = order.permutation(len(y)) % 2 == 0
+    found, residual = [], np.empty(len(y))
+    for own in (half, ~half):
+        trees = _fitted(x[own], y[own])
+        found.append(_predicted(trees, at))
+        residual[~own] = y[~own] - _predicted(trees, x[~own])
+    return np.stack(found), float(residual.std())
 
+
+def _fitted(x: Array, y: Array) -> HistGradientBoostingRegressor:
     trees = HistGradientBoostingRegressor(
         max_iter=60,
         learning_rate=0.1,
@@ -176,7 +204,12 @@ def _regress(x: Array, y: Array, at: Array) -> Array:
         random_state=0,  # None would draw from numpy's global state
     )
     with threadpool_limits(1):  # so small a fit on all cores waits for its threads: 0.07 s became 0.4-3 s on a busy one
-        return np.asarray(trees.fit(x, y).predict(at), dtype=np.float64)
+        return trees.fit(x, y)
+
+
+def _predicted(trees: HistGradientBoostingRegressor, x: Array) -> Array:
+    with threadpool_limits(1):
+        return np.asarray(trees.predict(x), dtype=np.float64)
 
 
 def spearman_brown(first: Array, second: Array) -> float:

@@ -2,26 +2,29 @@
 
 Reverse BPR pushes a forgotten pair below whatever is drawn beside it, which no retrained model does, and it drags the
 ranking of everything else along. Here a forgotten pair has a target of its own: what the model would believe of it had
-it never seen it (:mod:`graphforget.calibrate`). What is retained is held by distillation. The rows of removed users and
+it never seen it (:mod:`graphforget.calibrate`). What is retained is held where it was. The rows of removed users and
 items, which a retrained model never trains, are drawn anew first, and what a removed modality taught goes with them.
 
 ::
 
     d_P, d_S = y_up - y_un of the original (preserver) and the student, both on the retained graph
-    Loss = [ sum_{retained triples} KL( sigma(d_P) || sigma(d_S) )                                             (1)
-             + w_f sum_{e forgotten} KL( target(e) || p_S(e) ) ] / (number of terms)                           (2)
+    Loss = [ sum_{retained triples} ( d_S - d_P )^2                                                            (1)
+             + w_f sum_{e forgotten} ( s_S(e) - target(e) )^2 ] / (number of terms)                            (2)
            + anchor mean_{random (u, i, j)} ( d_S - d_P )^2                                                    (3)
 
-(2) compares a pair with the user's mean score over all items. (3) holds the ranking of items that nobody was asked
-about. The user and item requests of (2) have no term left once their rows are drawn anew: there the own loss on the
+s(e) is a pair's score above the user's mean over all items. (3) holds the ranking of items that nobody was asked about.
+Squares, not divergences of sigmoids: those saturate just where a ranking is decided, at the highest scores. A request
+for users, items or features leaves (2) no term once their rows are drawn anew: there the model's own loss on the
 retained interactions takes the place of (1), since rows that start from nothing have to be learned around.
+
+Weights, epochs and learning rate are our defaults, set on ml_posters with LightGCN, seed 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -46,7 +49,8 @@ class CalibratedMMRecUN(Unlearner):
         forget_weight: w_f, weight of a forgotten pair against a retained triple.
         anchor: weight of (3).
         per_element: let the estimated memory vary with structure.
-        keep: share of a pair's own deviation from its structure that the target keeps.
+        keep: share of a pair's own deviation from its structure that the target keeps; None matches the spread of
+            unseen pairs.
         samples: samples of retained interactions that the calibration takes.
         epochs: passes over the retained interactions.
         lr: Adam's learning rate.
@@ -55,10 +59,10 @@ class CalibratedMMRecUN(Unlearner):
     forget_weight: float = 20.0
     anchor: float = 1.0
     per_element: bool = True
-    keep: float = 0.85
+    keep: float | None = None
     samples: int = 6
-    epochs: int = 10
-    lr: float = 2e-3
+    epochs: int = 20
+    lr: float = 3e-3
 
     needs: ClassVar[tuple[type, ...]] = (Recommendation,)
 
@@ -90,7 +94,8 @@ class CalibratedMMRecUN(Unlearner):
         job.notes["epochs"] = descend(job.model, steps, epochs=self.epochs, lr=self.lr, title="mmrecun calibrated")
 
     def _distil(self, job: Job) -> None:
-        task, split, context = job.task, job.split, job.split.retain
+        split, context = job.split, job.split.retain
+        task: Any = job.task
         found = calibrate(
             task, job.original, split, job.rng, samples=self.samples, per_element=self.per_element, keep=self.keep
         )
@@ -105,10 +110,11 @@ class CalibratedMMRecUN(Unlearner):
             job.model.eval()  # both propagate as in evaluation
             for retained, rows in paired(task, context, context, numbered, job.rng):
                 ask = task.bind(job.model, context)
-                keep = task.divergence(preserve(retained), ask(retained), 1.0)  # (1)
+                keep = task.scores(preserve(retained) - ask(retained), retained).square()  # (1)
                 drop = None
                 if rows is not None:
-                    drop = task.divergence(found.target[rows.label], ask(found.batch.take(rows.label)), 1.0)  # (2)
+                    asked = found.batch.take(rows.label)
+                    drop = task.scores(ask(asked) - found.target[rows.label], asked).square()  # (2)
                 loss = combine(keep, drop, alpha=0.5, weighting="per_element", forget_weight=self.forget_weight)
                 yield loss + self.anchor * self._anchor(preserve, ask, context, retained.size, job)
 

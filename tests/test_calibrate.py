@@ -278,3 +278,22 @@ def test_a_class_that_goes_as_a_whole_is_believed_as_little_as_on_other_nodes():
     after = found.target.softmax(1)[:, 1]
     assert before.mean() > 0.5
     assert after.mean() < others.mean() + 0.05
+
+
+def test_without_a_share_the_target_has_the_level_and_the_spread_of_unseen_elements():
+    model = Memorised(lambda x1: torch.full_like(x1, 1.5), 4000, 5500, 5)
+    plain = 2 * model.x[:, 0]
+    noise = model.belief - plain
+    noise[:4000] -= 1.5
+    model.belief[:4000] = plain[:4000] + 1.5 + 0.5 * noise[:4000]  # training halves the spread
+    model.belief[:300] += 0.4  # and this request is remembered better than others
+    split = ForgetSplit(
+        Rows(torch.arange(4000)), Rows(torch.arange(300)), Rows(torch.arange(300, 4000)), Rows(torch.arange(4000, 5500))
+    )
+    rng = torch.Generator().manual_seed(0)
+    matched = calibrate(Table(x=model.x), model, split, rng, keep=None).target[:, 1].double()
+    shared = calibrate(Table(x=model.x), model, split, rng, keep=1.0).target[:, 1].double()
+    assert float((matched - plain[:300]).mean()) == pytest.approx(0.0, abs=0.05)
+    assert float((shared - plain[:300]).mean()) == pytest.approx(0.4, abs=0.05)
+    assert float((matched - plain[:300]).std()) == pytest.approx(NOISE, rel=0.15)
+    assert float((shared - plain[:300]).std()) == pytest.approx(NOISE / 2, rel=0.25)

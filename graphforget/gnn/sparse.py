@@ -37,9 +37,10 @@ class _PairDot(torch.autograd.Function):
         source, target = torch.cat([u, v]).numpy(), torch.cat([v, u]).numpy()
         indptr, indices, perm = csr.from_coo(source, target, size, size)
         value = torch.cat([weight, weight])[torch.from_numpy(perm)]
-        matrix = torch.sparse_csr_tensor(
-            torch.from_numpy(indptr), torch.from_numpy(indices), value, (size, size), check_invariants=False
-        )
+        with quiet():
+            matrix = torch.sparse_csr_tensor(
+                torch.from_numpy(indptr), torch.from_numpy(indices), value, (size, size), check_invariants=False
+            )
         return matrix @ rows.contiguous(), None, None
 
 

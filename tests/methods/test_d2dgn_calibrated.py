@@ -44,9 +44,30 @@ def test_three_steps_equal_the_equations_in_numpy(near_hops, weight):
         assert loss(preserver) == 0
         assert equal_states(state(result.model), state(model))
         return
-    wanted = naive_methods.adam(loss, preserver, steps=3, lr=0.02)
+    wanted = shortened(loss, preserver, naive_methods.adam(loss, preserver, steps=3, lr=0.02))
     for found, value in zip(tiny.weights(result.model), wanted, strict=True):
         np.testing.assert_allclose(found, value, atol=1e-6)
+
+
+def shortened(loss, start, end):
+    """The point on the line from end to start at which the loss first stops falling."""
+    points = [
+        [a + share * (b - a) for a, b in zip(start, end, strict=True)] for share in (1, 0.75, 0.5, 0.25, 0.125, 0)
+    ]
+    losses = [loss(point) for point in points]
+    last = next((k for k in range(1, len(losses)) if losses[k] >= losses[k - 1]), len(losses))
+    return points[last - 1]
+
+
+def test_a_step_that_is_too_long_is_taken_back():
+    """At lr 1 the retained would be ruined; the student ends no worse than the original, by the method's own loss."""
+    model, split = tiny.model(), tiny.split()
+    far = CalibratedD2DGN(samples=2, scope="full", epochs=2, lr=1.0, near_hops=-1).unlearn(
+        model, tiny.TASK, split, seed=7
+    )
+    assert far.record["step"] < 1
+    near = CalibratedD2DGN(samples=2, scope="full", epochs=2, lr=1e-4, near_hops=-1)
+    assert near.unlearn(model, tiny.TASK, split, seed=7).record["step"] == 1
 
 
 def far_apart(edges: int) -> ForgetSplit[Graph]:
