@@ -29,6 +29,7 @@ s(e)               score: the model's belief in e, a logit
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,7 +37,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor, nn
 
 from graphforget.errors import InputError
@@ -193,6 +193,14 @@ def _halves(x: Array, y: Array, at: Array, order: np.random.Generator) -> tuple[
     return np.stack(found), float(residual.std())
 
 
+def _one_thread() -> AbstractContextManager[Any]:
+    """So small a fit on all cores waits for its threads: 0.07 s became 0.4-3 s on a busy machine."""
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    found: AbstractContextManager[Any] = threadpool_limits(1)
+    return found
+
+
 def _fitted(x: Array, y: Array) -> HistGradientBoostingRegressor:
     trees = HistGradientBoostingRegressor(
         max_iter=60,
@@ -203,12 +211,12 @@ def _fitted(x: Array, y: Array) -> HistGradientBoostingRegressor:
         early_stopping=False,
         random_state=0,  # None would draw from numpy's global state
     )
-    with threadpool_limits(1):  # so small a fit on all cores waits for its threads: 0.07 s became 0.4-3 s on a busy one
+    with _one_thread():
         return trees.fit(x, y)
 
 
 def _predicted(trees: HistGradientBoostingRegressor, x: Array) -> Array:
-    with threadpool_limits(1):
+    with _one_thread():
         return np.asarray(trees.predict(x), dtype=np.float64)
 
 

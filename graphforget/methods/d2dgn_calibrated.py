@@ -62,7 +62,7 @@ class CalibratedD2DGN(Unlearner):
     keep: float = 0.85
     scope: str = "auto"
     hops: int = 2
-    epochs: int = 10
+    epochs: int = 15
     lr: float = 5e-3
 
     needs: ClassVar[tuple[type, ...]] = (Scored,)

@@ -1,0 +1,57 @@
+"""MMRec's layout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphforget.errors import InputError
+from recsys.cards import Interactions, Vocabulary
+from recsys.readers.tables import (
+    Folder,
+    existing,
+    matrix,
+    raw_ids,
+    read_column,
+    read_table,
+)
+
+MMREC_HEADER = "userID\titemID[\trating][\ttimestamp]\tx_label"
+
+
+def read_mmrec(folder: Folder) -> Interactions:
+    r"""Read MMRec's layout: one ``.inter`` file with ``x_label``, and a ``MODALITY_feat.npy`` for each modality.
+
+    Without id mappings there are as many users and items as the largest id says. ``user_graph_dict.npy`` is not read:
+    it is a pickle of what the interactions say.
+
+    Args:
+        folder: that holds the ``.inter`` file.
+
+    Raises:
+        InputError: no or several ``.inter`` files, no header, a broken line, or features that do not fit the items.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "tiny.inter").write_text("userID\titemID\tx_label\n0\t1\t0\n1\t0\t2\n")
+        ...     read_mmrec(folder).part.tolist()
+        [0, 2]
+    """
+    base = existing(folder)
+    found = sorted(base.glob("*.inter"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{base} must hold one .inter file (got {names}); name the folder of one data set")
+    table = read_table(found[0], "\t", ("userID", "itemID", "x_label"), MMREC_HEADER)
+    user, item, part = table.ids("userID"), table.ids("itemID"), table.ids("x_label")
+    if (part > 2).any():
+        raise table.bad(int((part > 2).argmax()), "x_label", "0 (train), 1 (valid) or 2 (test)")
+    users = raw_ids(base / "u_id_mapping.csv", "userID", "\t", user, table.path)
+    items = raw_ids(base / "i_id_mapping.csv", "itemID", "\t", item, table.path)
+    features = {}
+    for path in sorted(base.glob("*_feat.npy")):
+        remedy = f"one for each item of {found[0].name}; or list all items in i_id_mapping.csv"
+        features[path.name.removesuffix("_feat.npy")] = matrix(path, len(items), remedy)
+    time, rating = read_column([table], "timestamp", np.float64), read_column([table], "rating", np.float32)
+    return Interactions(user, item, Vocabulary(users, items), part, time, rating, features)
