@@ -4,46 +4,69 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import domains
+from benchmarks.cell import OPTIONAL, plan
+from benchmarks.domains import Domain
 from graphforget import catalog
 from graphforget.errors import InputError, unknown
-from graphforget.gnn.models import MODELS
+from graphforget.unlearner import Unlearner
 
-KINDS = ("edge", "node", "feature", "label", "node_class", "edge_class")
-POOLS = ("random", "in", "out", "in_legacy", "out_legacy", "hubs", "low_degree", "poison", "mislabelled")
-DEFAULT_METHODS = ("retrain", "finetune", "gradient_ascent", "utu", "gnndelete", "gif", "d2dgn", "d2dgn_calibrated")
+WORDS = {
+    "modality": ("NAME", "which modality goes, of --kind modality (the first)"),
+    "max_users": ("N", "rank for at most so many users of a part (all)"),
+    "epochs": ("N", "at most so many epochs of training (the task's own recipe)"),
+    "batch_size": ("B", "elements a step (the task's own recipe)"),
+    "patience": ("P", "stop after so many epochs without a better validation score (the task's own recipe)"),
+    "eval_every": ("N", "epochs between two looks at the validation data (the task's own recipe)"),
+}
+ONLY_SOME = ("modality", "max_users")  # the others every domain has
 
 
-def parser(dataset: str) -> argparse.ArgumentParser:
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Names a default where there is one; None says nothing that the text has not said."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
+def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
     """Build the parser of one data set's benchmark."""
     made = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{dataset}",
-        description=f"Unlearn from a GNN on {dataset}: every method beside gold and the noise floor.",
-        epilog="A method's fields are flags too: --d2dgn.alpha 0.3 --gnndelete.epochs 250.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description=f"Unlearn from {domain.subject} on {dataset}: every method beside gold and the noise floor.",
+        epilog="A method's fields are flags too: --d2dgn.alpha 0.3 --finetune.epochs 5.",
+        formatter_class=_Help,
     )
+    task, kind = next(iter(domain.tasks.items()))
+    others = "".join(f"; {value} for --task {name}" for name, value in domain.tasks.items() if name != task)
     add = made.add_argument
-    add("--methods", nargs="+", default=list(DEFAULT_METHODS), metavar="KEY", help="catalog keys of the methods")
-    add("--model", nargs="+", default=["gcn"], metavar="NAME", help="gcn gat gin sage")
-    add("--task", default="link", metavar="NAME", help="link or node")
-    add(
-        "--kind",
-        default=None,
-        metavar="KIND",
-        help=f"what is forgotten: {' '.join(KINDS)} (edge; node for --task node)",
-    )
+    add("--methods", nargs="+", default=list(domain.methods), metavar="KEY", help="catalog keys of the methods")
+    add("--model", nargs="+", default=[domain.model], metavar="NAME", help=" ".join(domain.models))
+    add("--task", default=task, metavar="NAME", help=" or ".join(domain.tasks))
+    add("--kind", default=None, metavar="KIND", help=f"what is forgotten: {' '.join(domain.kinds)} ({kind}{others})")
     size = made.add_mutually_exclusive_group()
     size.add_argument(
-        "--ratio", nargs="+", type=float, default=None, metavar="P", help="per cent of the train elements"
+        "--ratio",
+        nargs="+",
+        type=float,
+        default=None,
+        metavar="P",
+        help=f"per cent of the train elements ({domain.ratio:g})",
     )
     size.add_argument("--count", nargs="+", type=int, default=None, metavar="N", help="number of elements instead")
-    add("--pool", nargs="+", default=["random"], metavar="NAME", help=f"where they are drawn: {' '.join(POOLS)}")
+    add("--pool", nargs="+", default=["random"], metavar="NAME", help=f"where they are drawn: {' '.join(domain.pools)}")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S", help="seeds of split, request and models")
     add("--golds", type=int, default=3, metavar="K", help="golds a request, at least 2")
     add("--batches", type=int, default=1, metavar="R", help="cut the request into R sequential requests")
+    made.set_defaults(**dict.fromkeys(OPTIONAL))
+    for name, (letter, text) in WORDS.items():
+        if name not in ONLY_SOME or name in domain.flags:
+            kind_of = str if name == "modality" else int
+            add(f"--{name.replace('_', '-')}", type=kind_of, default=None, metavar=letter, help=text)
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
     add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadow models, even, edges only (slow)")
     add("--device", default="cpu", help="torch device string")
@@ -60,35 +83,57 @@ def parser(dataset: str) -> argparse.ArgumentParser:
     return made
 
 
-def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, Any]]:
+def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, Unlearner]]:
     """Parse the command line into (flags, methods by key).
 
     Raises:
         InputError: an unknown method, model, pool, kind or flag, with the nearest known name.
     """
-    made = parser(dataset)
+    domain = domains.of(dataset)
+    made = parser(dataset, domain)
     flags, rest = made.parse_known_args(argv)
-    flags.kind = flags.kind or ("edge" if flags.task == "link" else "node")
+    if flags.task not in domain.tasks:
+        raise unknown("task", flags.task, tuple(domain.tasks))
+    flags.kind = flags.kind or domain.tasks[flags.task]
     for kind, values, known in (
-        ("task", [flags.task], tuple(catalog.TASKS)),
-        ("kind", [flags.kind], KINDS),
-        ("model", flags.model, tuple(MODELS)),
-        ("pool", flags.pool, POOLS),
+        ("kind", [flags.kind], domain.kinds),
+        ("model", flags.model, domain.models),
+        ("pool", flags.pool, domain.pools),
     ):
         for value in values:
             if value not in known:
                 raise unknown(kind, value, known)
+    _check(flags)
+    if flags.ratio is None and flags.count is None:
+        flags.count = [domain.counts[flags.kind]] if flags.kind in domain.counts else None
+        flags.ratio = [domain.ratio] if flags.count is None else None
+    fields = _fields(rest, [option for action in made._actions for option in action.option_strings])
+    usual: Mapping[str, Mapping[str, Any]] = domain.fields
+    methods = {key: catalog.method(key)(**{**usual.get(key, {}), **fields.pop(key, {})}) for key in flags.methods}
+    if fields:
+        raise InputError(f"--{next(iter(fields))}.… sets a method that is not run; add it to --methods")
+    _fits(flags.task, methods)
+    next(plan(dataset, flags)).recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
+    return flags, methods
+
+
+def _check(flags: argparse.Namespace) -> None:
     if flags.golds < 2:
         raise InputError(f"--golds must be at least 2 (got {flags.golds}): one gold has no noise floor")
     if flags.lira % 2 or flags.lira < 0 or (flags.lira and (flags.kind != "edge" or flags.task != "link")):
         raise InputError(f"--lira needs an even number of shadows and edges of --task link (got {flags.lira})")
-    if flags.ratio is None and flags.count is None:
-        flags.ratio = [2.5]
-    fields = _fields(rest, [option for action in made._actions for option in action.option_strings])
-    methods = {key: catalog.method(key)(**fields.pop(key, {})) for key in flags.methods}
-    if fields:
-        raise InputError(f"--{next(iter(fields))}.… sets a method that is not run; add it to --methods")
-    return flags, methods
+    if flags.modality is not None and flags.kind != "modality":
+        raise InputError(f"--modality belongs to --kind modality (got --kind {flags.kind}); add it or leave both out")
+    if flags.max_users is not None and flags.max_users < 1:
+        raise InputError(f"--max-users must be at least 1 (got {flags.max_users})")
+
+
+def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
+    """Refuse a method of another domain before anything is trained."""
+    runs = catalog.task(task)()
+    for key, method in methods.items():
+        if missing := [need.__name__ for need in method.needs if not isinstance(runs, need)]:
+            raise InputError(f"{key} needs a task that is {missing[0]} (got --task {task}); leave it out of --methods")
 
 
 def _fields(rest: Sequence[str], options: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.cell import Bench
+from benchmarks.bench import Bench
 from graphforget.attack import AttackResult, u_lira
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.graph import Graph

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.runner import COLUMNS, title_of
+from benchmarks.cell import OPTIONAL
+from benchmarks.columns import NAMES, Column, columns_of, in_floors, planted
+from benchmarks.runner import grouped, reasons
 from graphforget.metrics import mean_interval
 from graphforget.report import Report, label
-
-NAMES = {
-    ("test", "auc"): "test AUC",
-    ("test", "accuracy"): "test acc.",
-    ("forget", "accuracy"): "forget acc.",
-    ("forget", "js_to_gold"): "JS to gold, forgotten",
-    ("retain", "js_to_gold"): "JS to gold, retained",
-    ("all", "auc_retain_vs_forget"): "AUC retained / forgotten",
-    ("all", "auc_forget_vs_unseen"): "AUC forgotten / unseen",
-    ("all", "mia_auc"): "MIA AUC",
-    ("all", "mi_ratio"): "MI ratio",
-    ("all", "seconds"): "seconds",
-}
 
 
 def table(report: Report, planned: int) -> str:
@@ -29,12 +18,9 @@ def table(report: Report, planned: int) -> str:
         report: rows of all its cells.
         planned: how many cells the sweep has; what is missing is said.
     """
-    groups: dict[str, Report] = {}
-    cells = set()
-    for row in report.rows:
-        if "step" not in row:
-            groups.setdefault(title_of({**row, "seed": None}), Report()).rows.append(row)
-            cells.add((row["model"], row["ratio"], row["count"], row["pool"], row["seed"]))
+    groups = grouped(report)
+    names = ("model", "kind", "ratio", "count", "pool", "seed", *OPTIONAL)
+    cells = {tuple(row.get(name) for name in names) for row in report.rows if "step" not in row}
     parts = [_one(title, group) for title, group in groups.items()]
     parts += _recovery(groups) + _drift(report)
     if len(cells) < planned:
@@ -43,7 +29,7 @@ def table(report: Report, planned: int) -> str:
 
 
 def _one(title: str, group: Report) -> str:
-    columns = COLUMNS[group.rows[0]["task"]]
+    columns = columns_of(group.rows[0]["task"], group.rows[0]["pool"])
     seeds = len({row["seed"] for row in group.rows})
     lines = [
         f"{title}, {seeds} seed{'s' if seeds > 1 else ''}",
@@ -51,50 +37,49 @@ def _one(title: str, group: Report) -> str:
         "| model | " + " | ".join(NAMES[column] for column in columns) + " |",
         "|---" * (len(columns) + 1) + "|",
     ]
-    floor = _values(group, "gold_other_seed", "", ("forget", "js_to_gold"))
+    floors = {column: _values(group, "gold_other_seed", "", column) for column in columns}
     for role, method in group.models():
         cells = []
         for column in columns:
             values = _values(group, role, method, column)
             text = _text(values)
-            if column == ("forget", "js_to_gold") and values and floor and role != "gold_other_seed":
-                text += f" ({_mean(values) / _mean(floor):.1f}x)"
+            if values and floors[column] and role != "gold_other_seed":
+                times = in_floors(column, _mean(values), _mean(floors[column]))
+                text += f" ({times:.1f}x)" if times is not None else ""
             cells.append(text)
         lines.append(f"| {label(role, method)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"\n*{text}*" for text in reasons(group))])
 
 
 def _recovery(groups: Mapping[str, Report]) -> list[str]:
-    """What share of gold's gain in test utility each method recovers once planted data goes, paired by seed."""
+    """What share of gold's gain each method recovers once planted data goes, paired by seed."""
     found = []
     for title, group in groups.items():
         row = group.rows[0]
         if row["pool"] != "poison":
             continue
-        utility = "auc" if row["task"] == "link" else "accuracy"
-
-        def test(role: str, method: str, seed: int, group: Report = group, metric: str = utility) -> float:
-            wanted = method if role == "unlearned" else None
-            return group.select(role=role, method=wanted, seed=seed, part="test", metric=metric)[0]["value"]  # type: ignore[no-any-return]
-
-        seeds = sorted({row["seed"] for row in group.rows})
+        column = planted(row["task"])
         lines = [
-            f"{title}: share of gold's recovery of test {utility}, paired by seed",
+            f"{title}: share of gold's recovery of {' '.join(column)}, paired by seed",
             "",
             "| method | share |",
             "|---|---|",
         ]
+        before, goal = _by_seed(group, "original", "", column), _by_seed(group, "gold", "", column)
         for role, method in group.models():
             if role == "unlearned":
-                shares = [
-                    (test(role, method, seed) - test("original", "", seed))
-                    / (test("gold", "", seed) - test("original", "", seed))
-                    for seed in seeds
-                    if group.select(role=role, method=method, seed=seed)
-                ]
+                after = _by_seed(group, role, method, column)
+                seeds = [seed for seed in after if goal[seed] != before[seed]]
+                shares = [(after[seed] - before[seed]) / (goal[seed] - before[seed]) for seed in seeds]
                 lines.append(f"| {method} | {_text(shares)} |")
         found.append("\n".join(lines))
     return found
+
+
+def _by_seed(group: Report, role: str, method: str, column: Column) -> dict[int, float]:
+    wanted = method if role == "unlearned" else None
+    rows = group.select(role=role, method=wanted, part=column[0], metric=column[1])
+    return {row["seed"]: row["value"] for row in rows}
 
 
 def _drift(report: Report) -> list[str]:

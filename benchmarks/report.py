@@ -15,12 +15,14 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.runner import COLUMNS, title_of
+from benchmarks.columns import UTILITY, columns_of
+from benchmarks.runner import grouped, reasons
 from graphforget.errors import GraphforgetError, missing_extra
 from graphforget.metrics import mean_interval
 from graphforget.report import Report, label
 
 INK = "#010203"  # replaced by currentColor, so that pictures follow a light or dark page
+OURS = ("d2dgn_calibrated", "mmrecun_calibrated")
 BLUE, ORANGE, GREY = "#3b82c4", "#d97706", "#8a8f98"
 
 PAGE = """<!doctype html>
@@ -47,7 +49,7 @@ read beside gold's own value. Bars are 95 % intervals over seeds.</p>
 <small>{{ part if part != "all" else "" }}</small></th>{% endfor %}</tr></thead><tbody>
 {% for row in group.rows %}<tr{% if row.gold %} class="gold"{% endif %}><td>{{ row.name }}</td>
 {% for cell in row.cells %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table></div></section>{% endfor %}
+{% endfor %}</tbody></table></div>{% for text in group.reasons %}<p>{{ text }}</p>{% endfor %}</section>{% endfor %}
 </body></html>
 """
 
@@ -78,18 +80,15 @@ def render(report: Report, title: str) -> str:
         from markupsafe import Markup
     except ImportError as error:
         raise missing_extra("jinja2", "report") from error
-    groups: dict[str, Report] = {}
-    for row in report.rows:
-        if "step" not in row:
-            groups.setdefault(title_of({**row, "seed": None}), Report()).rows.append(row)
     found = [
         {
             "title": name,
             "svg": Markup(draw(group)),
-            "columns": COLUMNS[group.rows[0]["task"]],
+            "columns": columns_of(group.rows[0]["task"], group.rows[0]["pool"]),
             "rows": [_row(group, role, method) for role, method in group.models()],
+            "reasons": reasons(group),
         }
-        for name, group in groups.items()
+        for name, group in grouped(report).items()
     ]
     page: str = Environment(autoescape=True).from_string(PAGE).render(title=title, groups=found)
     return page
@@ -97,7 +96,7 @@ def render(report: Report, title: str) -> str:
 
 def _row(group: Report, role: str, method: str) -> dict[str, Any]:
     cells = []
-    for part, metric in COLUMNS[group.rows[0]["task"]]:
+    for part, metric in columns_of(group.rows[0]["task"], group.rows[0]["pool"]):
         low, value, high = interval(group, role, method, part, metric)
         cells.append(
             "-" if value is None else _short(value) + ("" if low is None else f" ± {_short((high - low) / 2)}")
@@ -122,7 +121,7 @@ def draw(group: Report) -> str:
         from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
     except ImportError as error:
         raise missing_extra("matplotlib", "report") from error
-    utility = "auc" if group.rows[0]["task"] == "link" else "accuracy"
+    utility = UTILITY[group.rows[0]["task"]]
     models = [model for model in group.models() if model[0] != "gold_other_seed"][::-1]
     figure = Figure(figsize=(11, 0.42 * len(models) + 1.5), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -136,7 +135,7 @@ def draw(group: Report) -> str:
             low, value, high = interval(group, role, method, part, metric)
             if value is None:
                 continue
-            colour = ORANGE if method == "d2dgn_calibrated" else GREY if role != "unlearned" else BLUE
+            colour = ORANGE if method in OURS else GREY if role != "unlearned" else BLUE
             if low is not None:
                 axis.plot([max(low, 1e-6) if metric != utility else low, high], [line, line], color=colour, alpha=0.5)
             axis.plot(value, line, "o", color=colour)

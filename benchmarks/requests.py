@@ -1,17 +1,17 @@
-"""Draw the request of a cell."""
+"""Draw the request of a graph cell."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from benchmarks.arguments import POOLS
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest
 from graphforget.gnn.selectors import plant_mislabelled, plant_poison, select_edges, select_nodes
 from graphforget.graph import Graph
 from graphforget.splits import Splits
 
+POOLS = ("random", "in", "out", "in_legacy", "out_legacy", "hubs", "low_degree", "poison", "mislabelled")
 NODE_POOLS = ("random", "hubs", "low_degree", "mislabelled")
 
 

@@ -6,7 +6,6 @@ a crash loses at most the method that was running.
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,27 +15,19 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.arguments import parse
-from benchmarks.cell import Bench, Cell
+from benchmarks.bench import Bench
+from benchmarks.cell import OPTIONAL, plan, rows_of
+from benchmarks.columns import columns_of
 from benchmarks.lira import Lira
+from benchmarks.serve import serve
 from graphforget.attack import AttackResult
 from graphforget.cost import Cost, measure
-from graphforget.errors import GraphforgetError, InputError
-from graphforget.evidence import compare
+from graphforget.errors import Diverged, GraphforgetError, InputError, NotApplicable
+from graphforget.evidence import average, compare
 from graphforget.relearn import relearn_epochs
 from graphforget.report import ORIGINAL, Report
 from graphforget.train import progress
 from graphforget.unlearner import Unlearned, Unlearner
-
-COLUMNS = {
-    "link": [
-        ("test", "auc"), ("forget", "js_to_gold"), ("retain", "js_to_gold"), ("all", "auc_retain_vs_forget"),
-        ("all", "auc_forget_vs_unseen"), ("all", "mi_ratio"), ("all", "seconds"),
-    ],
-    "node": [
-        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("retain", "js_to_gold"),
-        ("all", "mia_auc"), ("all", "seconds"),
-    ],
-}  # fmt: skip
 
 
 def main(dataset: str, argv: Sequence[str] | None = None) -> int:
@@ -51,7 +42,7 @@ def main(dataset: str, argv: Sequence[str] | None = None) -> int:
     if flags.json:
         sys.stdout.write(report.lines())
     else:
-        show(report, flags.task)
+        show(report)
     return 0
 
 
@@ -64,7 +55,7 @@ def run(dataset: str, flags: Any, methods: Mapping[str, Unlearner], console: Con
         for number, cell in enumerate(cells, 1):
             keys = {**cell.keys, "batches": flags.batches}
             wanted = [key for key in methods if key != "retrain"]
-            finished = [row for row in kept.select(**keys) if row["metric"] == "seconds"]
+            finished = [row for row in rows_of(kept, keys) if row["metric"] == "seconds"]
             have = {row["method"] for row in finished}
             for row in finished:
                 if row["method"] in wanted and row.get("settings", "") != settings(methods[row["method"]]):
@@ -80,17 +71,14 @@ def run(dataset: str, flags: Any, methods: Mapping[str, Unlearner], console: Con
                 )
                 bench = Bench(cell, flags.data_root, flags.cache, flags.device, flags.batches)
                 for block in blocks(bench, {key: methods[key] for key in missing}, flags, "retrain" not in have):
+                    if reason := block.rows[-1].get("reason"):
+                        console.print(
+                            f"    {block.rows[-1]['method']} left out: {reason}", highlight=False, markup=False
+                        )
                     append(flags.out, block)
                     kept.rows += block.rows
-            report.rows += [row for row in kept.select(**keys) if row["method"] in ("", "retrain", *wanted)]
+            report.rows += [row for row in rows_of(kept, keys) if row["method"] in ("", "retrain", *wanted)]
     return report
-
-
-def plan(dataset: str, flags: Any) -> Iterator[Cell]:
-    """The cells that the flags ask for."""
-    sizes = [(ratio, None) for ratio in flags.ratio or []] + [(None, count) for count in flags.count or []]
-    for model, (ratio, count), pool, seed in itertools.product(flags.model, sizes, flags.pool, flags.seeds):
-        yield Cell(dataset, model, flags.task, flags.kind, ratio, count, pool, seed)
 
 
 def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bool) -> Iterator[Report]:
@@ -104,7 +92,8 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
     lira = Lira(bench, flags.lira) if flags.lira else None
     if first:
         block = compare(bench.task, split, bench.splits.test, original=original, golds=models, keys=keys)
-        block.add(ORIGINAL, "", _cost(cost))
+        block.add(ORIGINAL, "", bench.more(whole) | _cost(cost))
+        block.add("gold", "retrain", average([bench.more(gold) for gold in models]))
         for _, spent in golds:
             block.add("gold", "retrain", _cost(spent))
         if flags.relearn:
@@ -114,33 +103,45 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
             block.add("gold", "retrain", _lira(lira.gold(models[0])))
         yield block
     for name, method in methods.items():
-        result, spent, history = whole, Cost(flops=0.0), Report(keys)
-        for number, step in enumerate(bench.steps):
-            record = result.record
-            with measure(count_flops=True) as one:
-                result = method.unlearn(result.model, bench.task, step, record=record, seed=bench.cell.seed)
-            spent = Cost(spent.seconds + one.seconds, max(spent.peak_mib, one.peak_mib), spent.flops + one.flops)
-            if bench.batches > 1:
-                history.rows += drift(bench, number, name, result, flags.golds, original).rows
+        try:
+            result, spent, history = serve(bench, name, method, flags.golds, whole)
+        except (NotApplicable, Diverged) as error:
+            yield _signed(left_out(keys, name, str(error)), method)
+            continue
         block = compare(
             bench.task, split, bench.splits.test, original=original, golds=models, unlearned={name: result}, keys=keys
         )
-        block.rows = [row for row in block.rows if row["role"] == "unlearned"] + history.rows
+        block.rows = [row for row in block.rows if row["role"] == "unlearned"] + history
+        block.add("unlearned", name, bench.more(result))
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, result, seed=bench.cell.seed)
             block.add("unlearned", name, {("forget", "relearn_epochs"): value})
         if lira:
             block.add("unlearned", name, _lira(lira.attack(method, result)))
-        with measure(count_flops=True) as forward:
-            bench.task.evaluate(result.model, result.context, split.held_out)
-        block.add("unlearned", name, {("all", "forward_flops"): forward.flops})
+        if bench.domain.flops:
+            with measure(count_flops=True) as forward:
+                bench.task.evaluate(result.model, result.context, split.held_out)
+            block.add("unlearned", name, {("all", "forward_flops"): forward.flops})
         for key in ("delta_mean", "reliability", "epochs"):
             if key in result.record:
                 block.add("unlearned", name, {("all", key): float(result.record[key])})
         block.add("unlearned", name, _cost(spent))
-        if chosen := settings(method):
-            block.rows = [{**row, "settings": chosen} for row in block.rows]
-        yield block
+        yield _signed(block, method)
+
+
+def left_out(keys: Mapping[str, Any], name: str, reason: str) -> Report:
+    """One row that says why a method has no figures here: the cell counts as finished."""
+    block = Report(keys)
+    block.add("unlearned", name, {("all", "seconds"): float("nan")})
+    block.rows[0]["reason"] = reason
+    return block
+
+
+def _signed(block: Report, method: Unlearner) -> Report:
+    """Name a method's settings in every row, where they are not its defaults."""
+    if chosen := settings(method):
+        block.rows = [{**row, "settings": chosen} for row in block.rows]
+    return block
 
 
 def settings(method: Unlearner) -> str:
@@ -148,22 +149,6 @@ def settings(method: Unlearner) -> str:
     plain = type(method)()
     changed = {name: value for name, value in vars(method).items() if value != getattr(plain, name)}
     return " ".join(f"{name}={value}" for name, value in sorted(changed.items()))
-
-
-def drift(bench: Bench, step: int, name: str, result: Unlearned, count: int, original: Any) -> Report:
-    """Distance of a sequence's state to the golds of that very step."""
-    golds = [bench.gold(k, step)[0] for k in range(count)]
-    keys = {**bench.cell.keys, "batches": bench.batches, "step": step + 1}
-    found = compare(
-        bench.task, bench.steps[step], bench.splits.test,
-        original=original, golds=golds, unlearned={name: result}, keys=keys,
-    )  # fmt: skip
-    found.rows = [
-        {**row, "metric": f"step_{row['metric']}", "method": name if row["role"] == "unlearned" else f"{name}:floor"}
-        for row in found.rows
-        if row["metric"] in ("js_to_gold", "auc", "accuracy") and row["role"] in ("unlearned", "gold_other_seed")
-    ]
-    return found
 
 
 def append(path: Path | None, block: Report) -> None:
@@ -182,16 +167,30 @@ def append(path: Path | None, block: Report) -> None:
         os.fsync(file.fileno())
 
 
-def show(report: Report, task: str) -> None:
+def show(report: Report) -> None:
     """Print a table for each request, with mean and 95 % interval over seeds."""
     console = Console() if sys.stdout.isatty() else Console(width=150)
+    for title, group in grouped(report).items():
+        seeds, one = len({row["seed"] for row in group.rows}), group.rows[0]
+        caption = f"{title} ({seeds} seed{'s' if seeds > 1 else ''})"
+        console.print(group.table(columns_of(one["task"], one["pool"]), caption))
+        for text in reasons(group):
+            console.print(text, highlight=False, markup=False)
+
+
+def grouped(report: Report) -> dict[str, Report]:
+    """The rows of each request by its title, over all seeds; those of single steps are left out."""
     groups: dict[str, Report] = {}
     for row in report.rows:
         if "step" not in row:
             groups.setdefault(title_of({**row, "seed": None}), Report()).rows.append(row)
-    for title, group in groups.items():
-        seeds = len({row["seed"] for row in group.rows})
-        console.print(group.table(COLUMNS[task], f"{title} ({seeds} seed{'s' if seeds > 1 else ''})"))
+    return groups
+
+
+def reasons(group: Report) -> list[str]:
+    """Why methods have no figures for a request, a line each."""
+    found = {row["method"]: row["reason"] for row in group.rows if "reason" in row}
+    return [f"{method} left out: {reason}" for method, reason in found.items()]
 
 
 def title_of(keys: Mapping[str, Any]) -> str:
@@ -199,7 +198,8 @@ def title_of(keys: Mapping[str, Any]) -> str:
     size = f"{keys['ratio']:g} %" if keys.get("ratio") is not None else f"{keys['count']}"
     seed = "" if keys.get("seed") is None else f", seed {keys['seed']}"
     parts = f", {keys['batches']} batches" if keys.get("batches", 1) > 1 else ""
-    return f"{keys['dataset']} {keys['model']} {keys['task']}: {size} {keys['kind']} {keys['pool']}{parts}{seed}"
+    rest = "".join(f", {name}={keys[name]}" for name in OPTIONAL if keys.get(name) is not None)
+    return f"{keys['dataset']} {keys['model']} {keys['task']}: {size} {keys['kind']} {keys['pool']}{rest}{parts}{seed}"
 
 
 def _lira(result: AttackResult) -> dict[tuple[str, str], float]:

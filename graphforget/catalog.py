@@ -17,11 +17,19 @@ METHODS: dict[str, str] = {
     "utu": "graphforget.gnn.utu:UtU",
     "gnndelete": "graphforget.gnn.gnndelete:GNNDelete",
     "gif": "graphforget.gnn.gif:GIF",
+    "row_reset": "recsys.row_reset:RowReset",
+    "mmrecun": "recsys.mmrecun:MMRecUN",
+    "mmrecun_calibrated": "recsys.mmrecun_calibrated:CalibratedMMRecUN",
+    "rrl": "recsys.rrl:RRL",
+    "scif": "recsys.scif:SCIF",
+    "receraser": "recsys.receraser:RecEraser",
+    "amnesiac": "recsys.amnesiac:Amnesiac",
 }
 
 TASKS: dict[str, str] = {
     "link": "graphforget.gnn.task:LinkPrediction",
     "node": "graphforget.gnn.task:NodeClassification",
+    "recommend": "recsys.task:Recommendation",
 }
 
 

@@ -1,4 +1,4 @@
-"""The demo: a GNN on scikit-learn's digits forgets edges, beside gold and the noise floor."""
+"""The demo's first half: a GNN on scikit-learn's digits forgets edges, beside gold and the noise floor."""
 
 from __future__ import annotations
 

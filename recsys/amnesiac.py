@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError
+from graphforget.errors import NotApplicable
 from graphforget.task import Batch
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
@@ -46,7 +46,7 @@ class Amnesiac(Unlearner):
     def _unlearn(self, job: Job) -> Unlearned:
         task, context = job.task, job.split.retain
         if next(iter(task.batches(context, job.split.gone, None)), None) is None:
-            raise InputError("relabelling forgets interactions (got a request for values only); use row_reset")
+            raise NotApplicable("relabelling forgets interactions (got a request for values only); use row_reset")
         forgotten = cycle(job)
 
         def steps(epoch: int) -> Iterator[Tensor]:

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, NotApplicable
 from graphforget.task import Batch, evaluating
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
@@ -71,7 +71,7 @@ class MMRecUN(Unlearner):
     def _unlearn(self, job: Job) -> Unlearned:
         task, split, context = job.task, job.split, job.split.retain
         if next(iter(task.batches(context, split.gone, None)), None) is None:
-            raise InputError("reverse BPR forgets interactions (got a request for values only); use row_reset")
+            raise NotApplicable("reverse BPR forgets interactions (got a request for values only); use row_reset")
         start = [p.detach().clone() for p in job.model.parameters()]
         forgotten = cycle(job)
 

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from graphforget.calibrate import calibrate
 from graphforget.distill import combine, paired
-from graphforget.errors import InputError
+from graphforget.errors import InputError, NotApplicable
 from graphforget.graph import Graph
 from graphforget.task import Ask, Batch
 from graphforget.train import descend
@@ -100,7 +100,7 @@ class CalibratedMMRecUN(Unlearner):
             task, job.original, split, job.rng, samples=self.samples, per_element=self.per_element, keep=self.keep
         )
         if found is None:
-            raise InputError("the request takes nothing away that a recommender was trained on; nothing to unlearn")
+            raise NotApplicable("the request takes nothing away that a recommender was trained on; nothing to unlearn")
         job.notes.update(delta_mean=found.mean, reliability=found.reliability, unseen=found.unseen)
         preserve = task.teacher(job.original, context)
         numbered = Batch(found.batch.index, torch.arange(found.batch.size, device=found.batch.label.device))

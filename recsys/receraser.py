@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, NotApplicable
 from graphforget.graph import Graph
 from graphforget.task import Task
 from graphforget.train import descend, seeded
@@ -90,6 +90,8 @@ class RecEraser(Unlearner):
 
     def _unlearn(self, job: Job) -> Unlearned:
         split = job.split
+        if not split.gone.num_edges:
+            raise NotApplicable("shards hold interactions (got a request for values only); use row_reset")
         record = job.record
         if "ensemble" not in record:
             start = time.perf_counter()

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError
+from graphforget.errors import NotApplicable
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.tables import gone, reset_rows, tables, withdrawn
@@ -60,7 +60,7 @@ def redraw(job: Job) -> list[str]:
     users, items = gone(data, retain)
     lost = withdrawn(data, retain)
     if not (len(users) or len(items) or lost):
-        raise InputError(
+        raise NotApplicable(
             "row reset forgets users, items and modalities; single interactions have no row of their own: "
             "use mmrecun_calibrated"
         )

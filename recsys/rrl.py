@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, NotApplicable
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.mmrecun import Watch, cycle, drift, reverse
@@ -57,7 +57,7 @@ class RRL(Unlearner):
     def _unlearn(self, job: Job) -> Unlearned:
         context = job.split.retain
         if next(iter(job.task.batches(context, job.split.gone, None)), None) is None:
-            raise InputError("reverse BPR forgets interactions (got a request for values only); use row_reset")
+            raise NotApplicable("reverse BPR forgets interactions (got a request for values only); use row_reset")
         weights = fisher(job)
         start = [p.detach().clone() for p in job.model.parameters()]
         forgotten = cycle(job)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphforget.errors import Diverged, InputError
+from graphforget.errors import Diverged, InputError, NotApplicable
 from graphforget.task import Batch
 from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.tables import tables
@@ -59,7 +59,7 @@ class SCIF(Unlearner):
         job.model.eval()
         chosen = [p for _, p, side in tables(job.model, context.size) if side in ("user", "both")]
         if not chosen:
-            raise InputError("SCIF moves a table with a row a user; the model has none")
+            raise NotApplicable("SCIF moves a table with a row a user; the model has none")
         forget = triples(job, job.split.gone)
         average = Batch(forget.index, 1 - forget.label)
         outputs = task.outputs(job.model, context, forget)
@@ -90,7 +90,7 @@ def triples(job: Job, view: Any) -> Batch:
     """
     found = list(job.task.batches(job.split.retain, view, job.rng))
     if not found:
-        raise InputError("SCIF forgets interactions (got a request for values only); use row_reset")
+        raise NotApplicable("SCIF forgets interactions (got a request for values only); use row_reset")
     return Batch(torch.cat([part.index for part in found], dim=1), torch.cat([part.label for part in found]))
 
 

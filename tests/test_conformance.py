@@ -21,6 +21,7 @@ from graphforget.splits import split_edges, split_nodes
 from graphforget.task import Task
 from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Unlearned, Unlearner
+from tests.recsys import test_conformance as recommenders
 from tests.small import both_ways, edges_of, equal_states, same_random_state, sbm, snapshot, state, storages
 
 # Settings that keep a method short; a method that is not named here runs with its defaults.
@@ -36,10 +37,19 @@ VARIANTS = {
     "d2dgn both scratch": D2DGN(distilled="both", start="scratch", epochs=3),
     "d2dgn per element": D2DGN(weighting="per_element", epochs=3),
 }
-METHODS = {name: catalog.method(name)(**SHORT.get(name, {})) for name in catalog.METHODS} | VARIANTS
-KEEPS_WEIGHTS = {"utu"}  # its whole result is the context
 RECIPE = Recipe(epochs=12, patience=12, lr=0.02, eval_every=4)
 TASKS: dict[str, Task] = {"link": LinkPrediction(recipe=RECIPE), "node": NodeClassification(recipe=RECIPE)}
+
+
+def fits(method: Unlearner, task: Task) -> bool:
+    return all(isinstance(task, need) for need in method.needs)
+
+
+CATALOG = {name: catalog.method(name)(**SHORT.get(name, {})) for name in catalog.METHODS}
+METHODS = {
+    name: method for name, method in (CATALOG | VARIANTS).items() if any(fits(method, task) for task in TASKS.values())
+}
+KEEPS_WEIGHTS = {"utu"}  # its whole result is the context
 IDS = {"edge": list(range(30)), "node": [3, 20, 41], "feature": [3, 20, 41], "node_class": [1]}
 
 
@@ -75,10 +85,6 @@ def result(method_name: str, task_name: str, kind: str, seed: int = 5) -> Unlear
     return METHODS[method_name].unlearn(model, task, split, seed=seed)
 
 
-def fits(method: Unlearner, task: Task) -> bool:
-    return all(isinstance(task, need) for need in method.needs)
-
-
 EVERY = [
     pytest.param(method, task, kind, id=f"{method}-{task}-{kind}")
     for method in METHODS
@@ -97,8 +103,8 @@ def something_changed(world: World, found: Unlearned) -> bool:
     return not torch.allclose(after, before, atol=1e-6)
 
 
-def test_every_method_of_the_catalog_is_here_and_runs_on_a_graph_task():
-    assert set(catalog.METHODS) <= set(METHODS)
+def test_every_method_of_the_catalog_runs_here_or_with_the_recommenders():
+    assert set(catalog.METHODS) <= set(METHODS) | set(recommenders.METHODS)
     ran = {param.values[0] for param in EVERY}
     assert ran == set(METHODS)
 

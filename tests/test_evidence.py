@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from torch_geometric.data import Data
 from typer.testing import CliRunner
 
 import graphforget
-from graphforget import catalog, cost
+from graphforget import catalog, cli, cost
 from graphforget.cli import app, verdict
 from graphforget.errors import InputError
 from graphforget.evidence import compare
@@ -151,17 +152,45 @@ def test_every_catalog_entry_imports_and_is_named():
         graphforget.nothing  # noqa: B018
 
 
+def demo_rows(half: str) -> Report:
+    result = CliRunner().invoke(app, ["demo", "--half", half, "--json"])
+    assert result.exit_code == 0
+    return Report({}, [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")])
+
+
 @pytest.mark.slow
 def test_the_demo_prints_rows_and_ours_is_no_further_from_gold_than_the_published():
-    result = CliRunner().invoke(app, ["demo", "--json"])
-    assert result.exit_code == 0
-    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    report = Report({}, rows)
+    report = demo_rows("graph")
     ours = report.value("unlearned", "forget", "js_to_gold", "d2dgn_calibrated")
     assert ours < report.value("unlearned", "forget", "js_to_gold", "d2dgn")
     assert "noise floor" in verdict(report)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("recbole") is None, reason="needs the RecBole wheel, which holds ml-100k")
+def test_the_demo_forgets_a_user_and_ours_is_nearer_to_gold_than_the_original_and_reverse_bpr():
+    report = demo_rows("recommender")
+    ours = report.value("unlearned", "forget", "js_to_gold", "mmrecun_calibrated")
+    assert ours < report.value("original", "forget", "js_to_gold") / 10
+    assert ours < report.value("unlearned", "forget", "js_to_gold", "mmrecun")
+    assert "on the forgotten ratings" in verdict(report, "ratings")
+
+
+def test_the_demo_without_recbole_names_the_remedy_and_shows_its_first_half(monkeypatch, tmp_path):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "recbole" else real(name))
+    monkeypatch.delenv("GRAPHFORGET_DATA", raising=False)
+    monkeypatch.setenv("GRAPHFORGET_CACHE", str(tmp_path))
+    monkeypatch.setattr(cli, "_graph", lambda *_: None)  # the first half is tested above
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 0
+    assert "the recommender half is left out" in result.output
+    result = CliRunner().invoke(app, ["demo", "--half", "recommender"])
+    assert result.exit_code == 2
+    assert "--no-deps recbole" in " ".join(result.output.split())
+
+
 def test_the_command_names_its_version_and_refuses_bad_ratios():
     assert CliRunner().invoke(app, ["version"]).stdout.strip() == graphforget.__version__
     assert CliRunner().invoke(app, ["demo", "--ratio", "90"]).exit_code == 2
+    assert CliRunner().invoke(app, ["demo", "--half", "third"]).exit_code == 2

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from benchmarks import cell, figures, markdown, report, runner
+from benchmarks import figures, markdown, report, runner
+from benchmarks.graphs import GRAPHS
 from graphforget.report import Report
 from graphforget.train import Recipe
 
@@ -16,7 +17,7 @@ METHODS = ["--methods", "retrain", "utu", "finetune", "--seeds", "3", "--golds",
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """Short training, a cache of its own."""
-    monkeypatch.setitem(cell.RECIPES, "link", Recipe(epochs=6, lr=1e-2))
+    monkeypatch.setitem(GRAPHS.recipes, "link", Recipe(epochs=6, lr=1e-2))
     return ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out.jsonl")], tmp_path
 
 

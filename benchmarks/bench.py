@@ -1,0 +1,156 @@
+"""A cell made ready: data, request, task, and its original and golds, trained once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from benchmarks import domains
+from benchmarks.cell import Cell
+from benchmarks.domains import Asked, Domain, Drawn
+from graphforget import catalog
+from graphforget.cost import Cost, measure
+from graphforget.forget import ForgetSplit
+from graphforget.graph import Graph
+from graphforget.methods.retrain import Retrain
+from graphforget.report import Row
+from graphforget.splits import Splits
+from graphforget.task import Task
+from graphforget.train import Recipe, TrainRecord, seeded
+from graphforget.unlearner import Unlearned
+
+PLANTED = ("poison", "mislabelled")  # pools that change the data: their originals are no one else's
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A cell made ready.
+
+    Args:
+        cell: what is run.
+        root: folder of the data sets.
+        cache: folder of trained models.
+        device: torch device string.
+        batches: sequential requests.
+    """
+
+    cell: Cell
+    root: Path | None
+    cache: Path
+    device: str = "cpu"
+    batches: int = 1
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What the cell's domain knows."""
+        return domains.of(self.cell.dataset)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How the cell's models are trained."""
+        return self.cell.recipe(self.domain.recipes[self.cell.task])
+
+    @cached_property
+    def _drawn(self) -> Drawn:
+        splits = Splits(*(part.to(self.device) for part in self.domain.load(self.cell, self.root)))
+        return self.domain.draw(self.cell, splits)
+
+    @property
+    def splits(self) -> Splits[Graph]:
+        """Train, validation and test."""
+        return self._drawn.splits
+
+    @cached_property
+    def steps(self) -> list[ForgetSplit[Graph]]:
+        """The request, or the sequence of requests, resolved."""
+        splits, request, _ = self._drawn
+        requests = request.batches(self.batches) if self.batches > 1 else [request]
+        found = [ForgetSplit.of(splits.train, requests[0], splits.val)]
+        for request in requests[1:]:
+            found.append(found[-1].then(request))
+        return found
+
+    @cached_property
+    def whole(self) -> ForgetSplit[Graph]:
+        """The whole request on all the data, even when it is served as a sequence."""
+        if self.batches == 1:
+            return self.steps[0]
+        return ForgetSplit.of(self.splits.train, self._drawn.request, self.splits.val)
+
+    @cached_property
+    def task(self) -> Task[Graph]:
+        """How the models run."""
+        made: Task[Graph] = catalog.task(self.cell.task)(recipe=self.recipe, **self.domain.options(self.cell))
+        return made
+
+    def more(self, result: Unlearned) -> Row:
+        """Figures of a model that only the cell's domain has."""
+        return self.domain.more(Asked(self.task, self.whole, self.splits.test, self._drawn.target), result)
+
+    def blank(self, seed: int) -> nn.Module:
+        """A never-trained model of the cell."""
+        with seeded(seed):
+            return self.domain.build(self.cell, self.splits).to(self.device)
+
+    def original(self) -> tuple[nn.Module, Cost]:
+        """The original, trained on everything, and what it cost."""
+        train, val = self.splits.train, self.splits.val
+        seed = 1000 * self.cell.seed
+
+        def make(record: TrainRecord) -> nn.Module:
+            return self.task.fit(self.blank(seed), train, val, seed=seed, record=record)
+
+        poisoned = self.steps[0].digest if self.cell.pool in PLANTED else ""
+        return self._cached("original" + poisoned, seed, make)
+
+    def gold(self, k: int, step: int = 0) -> tuple[Unlearned, Cost]:
+        """Gold number k of a step: never the original's seed."""
+        split, seed = self.steps[step], 1000 * self.cell.seed + 100 + k
+
+        def make(record: TrainRecord) -> nn.Module:
+            result = Retrain().unlearn(self.blank(seed), self.task, split, seed=seed)
+            for name in ("curve", "best_epoch", "converged"):
+                setattr(record, name, result.record[name])
+            return result.model
+
+        history = "".join(each.digest for each in self.steps[: step + 1])
+        model, cost = self._cached("gold" + history, seed, make)
+        return Unlearned(model, split.retain, {}), cost
+
+    def key(self, role: str, seed: int) -> list[Any]:
+        """Everything that decides a trained model's weights."""
+        cell = self.cell
+        shape = self.domain.shape(cell)
+        return [role, seed, cell.dataset, cell.model, cell.task, cell.seed, asdict(self.recipe), shape]
+
+    def path(self, role: str, seed: int) -> Path:
+        """Where a trained model is kept."""
+        name = hashlib.sha256(json.dumps(self.key(role, seed)).encode()).hexdigest()[:24]
+        return self.cache / f"{self.cell.dataset}-{self.cell.model}-{role[:8]}-{self.cell.seed}-{name}.safetensors"
+
+    def _cached(self, role: str, seed: int, make: Callable[[TrainRecord], nn.Module]) -> tuple[nn.Module, Cost]:
+        path, model = self.path(role, seed), self.blank(seed)
+        if path.exists() and path.with_suffix(".json").exists():
+            model.load_state_dict(load_file(path, device=self.device))
+            kept = json.loads(path.with_suffix(".json").read_text())
+            return model.eval(), Cost(kept["seconds"], kept["peak_mib"], kept["flops"])
+        record = TrainRecord()
+        with measure(count_flops=self.domain.flops) as cost:
+            model = make(record)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.partial")
+        save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)
+        os.replace(part, path)
+        note = {"key": self.key(role, seed), **asdict(cost), "curve": record.curve, "converged": record.converged}
+        part.write_text(json.dumps(note | {"best_epoch": record.best_epoch}))
+        os.replace(part, path.with_suffix(".json"))
+        return model.eval(), cost

@@ -1,0 +1,70 @@
+"""What the tables and pages show of a task: columns, their names, the utility, and distances in noise floors."""
+
+from __future__ import annotations
+
+Column = tuple[str, str]  # (part, metric)
+
+COLUMNS: dict[str, list[Column]] = {
+    "link": [
+        ("test", "auc"), ("forget", "js_to_gold"), ("retain", "js_to_gold"), ("all", "auc_retain_vs_forget"),
+        ("all", "auc_forget_vs_unseen"), ("all", "mi_ratio"), ("all", "seconds"),
+    ],
+    "node": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("retain", "js_to_gold"),
+        ("all", "mia_auc"), ("all", "seconds"),
+    ],
+    "recommend": [
+        ("test", "recall@20"), ("forget", "recall@20"), ("forget", "js_to_gold"), ("test", "overlap@20"),
+        ("all", "mia_auc_same_users"), ("forget", "pair_auc"), ("all", "seconds"),
+    ],
+}  # fmt: skip
+
+NAMES: dict[Column, str] = {
+    ("test", "auc"): "test AUC",
+    ("test", "accuracy"): "test acc.",
+    ("test", "recall@20"): "test recall@20",
+    ("test", "overlap@20"): "top-20 shared with gold",
+    ("test", "target_hit@20"): "users shown the target",
+    ("forget", "accuracy"): "forget acc.",
+    ("forget", "recall@20"): "forget recall@20",
+    ("forget", "pair_auc"): "AUC forgotten / random item",
+    ("forget", "js_to_gold"): "JS to gold, forgotten",
+    ("retain", "js_to_gold"): "JS to gold, retained",
+    ("all", "auc_retain_vs_forget"): "AUC retained / forgotten",
+    ("all", "auc_forget_vs_unseen"): "AUC forgotten / unseen",
+    ("all", "mia_auc"): "MIA AUC",
+    ("all", "mia_auc_same_users"): "MIA AUC, same users",
+    ("all", "mi_ratio"): "MI ratio",
+    ("all", "seconds"): "seconds",
+}
+
+UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20"}  # on the test part
+PLANTED = {"recommend": ("test", "target_hit@20")}  # what planted data changes; else the utility
+
+
+def columns_of(task: str, pool: str = "") -> list[Column]:
+    """The columns of a task; of planted data also what it was planted for."""
+    shown = COLUMNS[task]
+    return [planted(task), *shown] if pool == "poison" and planted(task) not in shown else shown
+
+
+def planted(task: str) -> Column:
+    """The figure that planted data spoils."""
+    return PLANTED.get(task, ("test", UTILITY[task]))
+
+
+def in_floors(column: Column, value: float, floor: float) -> float | None:
+    """A distance to gold in units of the noise floor; None for other columns.
+
+    An overlap is turned into a distance first: 1 - overlap, the share of the items that are not gold's.
+
+    Example:
+        >>> in_floors(("forget", "js_to_gold"), 0.04, 0.02), in_floors(("test", "overlap@20"), 0.7, 0.85)
+        (2.0, 2.0)
+        >>> in_floors(("test", "auc"), 0.9, 0.9)
+    """
+    if column == ("test", "overlap@20"):
+        value, floor = round(1 - value, 12), round(1 - floor, 12)
+    elif column != ("forget", "js_to_gold"):
+        return None
+    return value / floor if floor else None

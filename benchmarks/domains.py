@@ -1,0 +1,103 @@
+"""What the runner has to know of a domain, in one object: graphs, recommenders, and those to come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from benchmarks.cell import Cell
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.graph import Graph
+from graphforget.report import Row
+from graphforget.splits import Splits
+from graphforget.task import Task
+from graphforget.train import Recipe
+from graphforget.unlearner import Unlearned
+
+
+class Drawn(NamedTuple):
+    """A request, and the data it is drawn on.
+
+    Args:
+        splits: with what was planted.
+        request: what is forgotten.
+        target: the item that planted users push, where there is one.
+    """
+
+    splits: Splits[Graph]
+    request: ForgetRequest
+    target: int | None = None
+
+
+class Asked(NamedTuple):
+    """A request made ready for a domain's own figures."""
+
+    task: Task[Graph]
+    split: ForgetSplit[Graph]
+    test: Graph
+    target: int | None
+
+
+def no_more(asked: Asked, result: Unlearned) -> Row:
+    """Add no figure of a domain's own."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The parts of a benchmark that differ between domains.
+
+    Args:
+        subject: of the help text.
+        tasks: catalog key of a task, the usual one first -> what is forgotten unless told otherwise.
+        kinds: what can be forgotten.
+        pools: where it can be drawn.
+        models: their keys.
+        model: the usual one.
+        methods: catalog keys of the methods that run unless told otherwise.
+        ratio: per cent that is forgotten unless told otherwise.
+        recipes: how each task's models are trained.
+        load: (cell, root) -> the data.
+        draw: (cell, data) -> the request.
+        build: (cell, train part) -> a never-trained model.
+        shape: (cell) -> what else decides a trained model's weights; part of the name of a cached one.
+        fields: method -> fields that differ from the method's own defaults in this domain.
+        flags: names of the optional flags that only this domain has.
+        counts: kind -> number that is forgotten unless told otherwise, where it is no share.
+        options: (cell) -> further arguments of the task.
+        flops: count operations; it costs little where a step is one large product, and only torch's own are counted.
+        more: figures of the domain's own.
+    """
+
+    subject: str
+    tasks: Mapping[str, str]
+    kinds: tuple[str, ...]
+    pools: tuple[str, ...]
+    models: tuple[str, ...]
+    model: str
+    methods: tuple[str, ...]
+    ratio: float
+    recipes: dict[str, Recipe]
+    load: Callable[[Cell, Path | None], Splits[Graph]]
+    draw: Callable[[Cell, Splits[Graph]], Drawn]
+    build: Callable[[Cell, Splits[Graph]], nn.Module]
+    shape: Callable[[Cell], Any]
+    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    options: Callable[[Cell], dict[str, Any]] = lambda cell: {}
+    flops: bool = True
+    more: Callable[[Asked, Unlearned], Row] = no_more
+
+
+def of(dataset: str) -> Domain:
+    """The domain of a data set: recommenders by the table of their cards, else graphs."""
+    from benchmarks.graphs import GRAPHS
+    from benchmarks.recommenders import RECOMMENDERS
+    from recsys.cards import DATASETS
+
+    return RECOMMENDERS if dataset in DATASETS else GRAPHS
