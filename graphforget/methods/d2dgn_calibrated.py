@@ -63,7 +63,7 @@ class CalibratedD2DGN(Unlearner):
     scope: str = "auto"
     hops: int = 2
     epochs: int = 15
-    lr: float = 5e-3
+    lr: float = 2e-3
 
     needs: ClassVar[tuple[type, ...]] = (Scored,)
     reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
