@@ -33,6 +33,7 @@ from graphforget.calibrate import calibrate
 from graphforget.distill import combine, paired
 from graphforget.errors import InputError, NotApplicable
 from graphforget.graph import Graph
+from graphforget.methods.finetune import go_on
 from graphforget.task import Ask, Batch
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
@@ -78,20 +79,10 @@ class CalibratedMMRecUN(Unlearner):
         users, items = gone(job.split.data, job.split.retain)
         if len(users) or len(items) or withdrawn(job.split.data, job.split.retain):
             job.notes["reset"] = redraw(job)
-            self._relearn(job)
+            job.notes["epochs"] = go_on(job, epochs=self.epochs, lr=self.lr, title="mmrecun calibrated")
         else:
             self._distil(job)
         return Unlearned(job.model, job.split.retain, {})
-
-    def _relearn(self, job: Job) -> None:
-        task, context = job.task, job.split.retain
-
-        def steps(epoch: int) -> Iterator[Tensor]:
-            task.begin_epoch(job.model, context, job.rng)
-            for batch in task.batches(context, context, job.rng):
-                yield task.loss(job.model, context, batch)
-
-        job.notes["epochs"] = descend(job.model, steps, epochs=self.epochs, lr=self.lr, title="mmrecun calibrated")
 
     def _distil(self, job: Job) -> None:
         split, context = job.split, job.split.retain

@@ -8,15 +8,13 @@ method refuses them. No paper's; defaults are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from graphforget.errors import NotApplicable
-from graphforget.train import descend
+from graphforget.methods.finetune import go_on
 from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.tables import gone, reset_rows, tables, withdrawn
 from recsys.task import Recommendation
@@ -38,16 +36,9 @@ class RowReset(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"data", "retain"})
 
     def _unlearn(self, job: Job) -> Unlearned:
-        context = job.split.retain
         job.notes["reset"] = redraw(job)
-
-        def steps(epoch: int) -> Iterator[Tensor]:
-            job.task.begin_epoch(job.model, context, job.rng)
-            for batch in job.task.batches(context, context, job.rng):
-                yield job.task.loss(job.model, context, batch)
-
-        descend(job.model, steps, epochs=self.epochs, lr=self.lr, title="row reset")
-        return Unlearned(job.model, context, {})
+        go_on(job, epochs=self.epochs, lr=self.lr, title="row reset")
+        return Unlearned(job.model, job.split.retain, {})
 
 
 def redraw(job: Job) -> list[str]:

@@ -31,14 +31,17 @@ class FineTune(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
 
     def _unlearn(self, job: Job) -> Unlearned:
-        context = job.split.retain
+        job.notes["epochs"] = go_on(job, epochs=self.epochs, lr=self.lr, title="finetune")
+        return Unlearned(job.model, job.split.retain, {})
 
-        def steps(epoch: int) -> Iterator[Tensor]:
-            job.task.begin_epoch(job.model, context, job.rng)
-            for batch in job.task.batches(context, context, job.rng):
-                yield job.task.loss(job.model, context, batch)
 
-        decay = job.task.weight_decay
-        epochs = descend(job.model, steps, epochs=self.epochs, lr=self.lr, weight_decay=decay, title="finetune")
-        job.notes["epochs"] = epochs
-        return Unlearned(job.model, context, {})
+def go_on(job: Job, *, epochs: int, lr: float, title: str) -> int:
+    """Train ``job.model`` by the task's own loss on the retained part; return the number of epochs run."""
+    task, context = job.task, job.split.retain
+
+    def steps(epoch: int) -> Iterator[Tensor]:
+        task.begin_epoch(job.model, context, job.rng)
+        for batch in task.batches(context, context, job.rng):
+            yield task.loss(job.model, context, batch)
+
+    return descend(job.model, steps, epochs=epochs, lr=lr, weight_decay=task.weight_decay, title=title)
