@@ -59,6 +59,7 @@ ROOMS = {
     "download",
     "synthetic",
     "selectors",
+    "structure",
     "writers",
     "derived",
     "profile",

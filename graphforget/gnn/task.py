@@ -25,13 +25,13 @@ from graphforget import metrics
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.gnn import sparse
+from graphforget.gnn.structure import SPARSE_BELOW, edge_structure, node_structure
 from graphforget.graph import Graph
-from graphforget.kernels import csr, khop
+from graphforget.kernels import khop
 from graphforget.splits import sample_negatives
 from graphforget.task import Ask, Batch, Task
 from graphforget.train import draw_seed
 
-SPARSE_BELOW = 0.1  # density of x under which the first layer multiplies it as CSR
 EVAL_SEED = 20_231  # negatives of views that carry none of their own: the same for every model
 
 
@@ -260,19 +260,8 @@ class LinkPrediction(GraphTask):
         return torch.stack([outputs[:, 0], outputs[:, 1] - delta], dim=1)
 
     def structure(self, context: Graph, batch: Batch) -> npt.NDArray[np.float64]:
-        """[B, 5] sorted log degrees, log common neighbours, their Adamic-Adar weight, cosine of the features."""
-        u, v = (row.cpu().numpy() for row in batch.index)
-        degree = context.degree.cpu().numpy().astype(np.float64)
-        ends = np.sort(np.log1p(np.stack([degree[u], degree[v]], axis=1)), axis=1)
-        indptr, indices, _ = context.csr
-        weight = 1 / np.log(np.maximum(degree, 2.0))
-        common = np.log1p(csr.common_neighbors(indptr, indices, u, v).astype(np.float64))
-        adamic = np.asarray(csr.common_neighbors(indptr, indices, u, v, weight), dtype=np.float64)
-        columns = [ends[:, 0], ends[:, 1], common, adamic]
-        graph = cast(Graph, batch.input if batch.input is not None else context)
-        if "x" in graph.features:
-            columns.append(_cosine(graph.x, batch.index))
-        return np.stack(columns, axis=1)
+        """[B, 4 or 6] see :func:`graphforget.gnn.structure.edge_structure`."""
+        return edge_structure(context, batch)
 
     def sample(self, view: Graph, count: int, rng: torch.Generator) -> Batch:
         """A random sample of the view's edges."""
@@ -345,21 +334,8 @@ class NodeClassification(GraphTask):
         return outputs.scatter_add(1, label, -delta.to(outputs)[:, None])
 
     def structure(self, context: Graph, batch: Batch) -> npt.NDArray[np.float64]:
-        """[B, 3] log degree, share of labelled neighbours with the own label (smoothed), log number of features set."""
-        graph = cast(Graph, batch.input if batch.input is not None else context)
-        node = batch.index.cpu()
-        source, target = graph.edge_index.cpu()
-        label = torch.full((graph.num_nodes,), -2)
-        label[node] = batch.label.cpu()
-        known = graph.y.cpu() if graph.y is not None else torch.full((graph.num_nodes,), -1)
-        agree = (known[target] == label[source]).double()
-        seen = (known[target] >= 0).double()
-        same = torch.zeros(graph.num_nodes, dtype=torch.float64).index_add(0, source, agree)[node]
-        total = torch.zeros(graph.num_nodes, dtype=torch.float64).index_add(0, source, seen)[node]
-        columns = [graph.degree.cpu()[node].double().log1p(), (same + 0.5) / (total + 1)]
-        if "x" in graph.features:
-            columns.append((graph.x[batch.index] != 0).sum(1).cpu().double().log1p())
-        return torch.stack(columns, dim=1).numpy()
+        """[B, 2 or 3] see :func:`graphforget.gnn.structure.node_structure`."""
+        return node_structure(context, batch)
 
     def sample(self, view: Graph, count: int, rng: torch.Generator) -> Batch:
         """A random sample of the view's labelled nodes."""
@@ -388,9 +364,3 @@ def distance(outputs: Tensor, reference: Tensor, batch: Batch) -> dict[str, floa
         "kl_to_gold": float(metrics.kl(reference, outputs).mean()),
         "shift_to_gold": metrics.mean_shift(outputs, reference, batch.label.to(outputs.device)),
     }
-
-
-def _cosine(x: Tensor, pairs: Tensor) -> npt.NDArray[np.float64]:
-    u, v = x[pairs[0]].double(), x[pairs[1]].double()
-    norm = (u.norm(dim=1) * v.norm(dim=1)).clamp_min(1e-12)
-    return np.asarray(((u * v).sum(1) / norm).cpu().numpy(), dtype=np.float64)

@@ -352,12 +352,18 @@ def test_link_structure_matches_counting_by_hand():
     context = graph.unlinked(pairs)
     neighbours = [set(context.edge_index[1, context.edge_index[0] == v].tolist()) for v in range(20)]
     batch = replace(LINK.elements(graph, graph), index=pairs, label=torch.ones(pairs.shape[1], dtype=torch.int64))
+    adjacency = torch.eye(20, dtype=torch.float64)
+    adjacency[context.edge_index[0], context.edge_index[1]] = 1
+    scaled = adjacency / (adjacency.sum(0)[:, None] * adjacency.sum(0)).sqrt()
+    far = scaled @ scaled @ (graph.x.double() - graph.x.double().mean(0))
     for row, (u, v) in zip(LINK.structure(context, batch), pairs.T.tolist(), strict=True):
         common = neighbours[u] & neighbours[v]
         degrees = sorted([np.log1p(len(neighbours[u])), np.log1p(len(neighbours[v]))])
         adamic = sum(1 / np.log(max(len(neighbours[w]), 2)) for w in common)
         cosine = torch.cosine_similarity(graph.x[u].double(), graph.x[v].double(), dim=0)
-        assert row == pytest.approx([*degrees, np.log1p(len(common)), adamic, float(cosine)], abs=1e-6)
+        spread = torch.cosine_similarity(far[u], far[v], dim=0)
+        columns = [*degrees, np.log1p(len(common)), adamic, float(cosine), float(spread)]
+        assert row == pytest.approx(columns, abs=1e-5)
 
 
 def test_unlinked_takes_exactly_the_batch_out_of_the_context():

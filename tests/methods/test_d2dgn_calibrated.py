@@ -13,6 +13,7 @@ from graphforget.gnn.models import GCN
 from graphforget.gnn.task import LinkPrediction, NodeClassification
 from graphforget.graph import Graph
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.methods.finetune import FineTune
 from graphforget.train import seeded
 from tests import naive_methods
 from tests.methods import tiny
@@ -23,7 +24,9 @@ from tests.small import equal_states, sbm, state
 @pytest.mark.parametrize("weight", [3.0, 0.0])
 def test_three_steps_equal_the_equations_in_numpy(near_hops, weight):
     model, split = tiny.model(), tiny.split()
-    method = CalibratedD2DGN(forget_weight=weight, near_hops=near_hops, samples=2, scope="full", epochs=3, lr=0.02)
+    method = CalibratedD2DGN(
+        forget_weight=weight, near_hops=near_hops, samples=2, scope="full", epochs=3, lr=0.02, refresh=0
+    )
     result = method.unlearn(model, tiny.TASK, split, seed=7)
     target = calibrate(tiny.TASK, model, split, torch.Generator().manual_seed(7), samples=2).target
     target = (target[:, 1] - target[:, 0]).detach().numpy()
@@ -62,12 +65,23 @@ def shortened(loss, start, end):
 def test_a_step_that_is_too_long_is_taken_back():
     """At lr 1 the retained would be ruined; the student ends no worse than the original, by the method's own loss."""
     model, split = tiny.model(), tiny.split()
-    far = CalibratedD2DGN(samples=2, scope="full", epochs=2, lr=1.0, near_hops=-1).unlearn(
-        model, tiny.TASK, split, seed=7
-    )
-    assert far.record["step"] < 1
-    near = CalibratedD2DGN(samples=2, scope="full", epochs=2, lr=1e-4, near_hops=-1)
+    far = CalibratedD2DGN(samples=2, scope="full", epochs=2, lr=1.0, near_hops=-1, refresh=0)
+    assert far.unlearn(model, tiny.TASK, split, seed=7).record["step"] < 1
+    near = CalibratedD2DGN(samples=2, scope="full", epochs=2, lr=1e-4, near_hops=-1, refresh=0)
     assert near.unlearn(model, tiny.TASK, split, seed=7).record["step"] == 1
+
+
+def test_the_preserver_is_the_model_after_its_refresh():
+    """With no step to speak of after it, what is left is fine-tuning by the same stream."""
+    model, split = tiny.model(), tiny.split()
+    tuned = FineTune(epochs=4, lr=0.01).unlearn(model, tiny.TASK, split, seed=7).model
+    method = CalibratedD2DGN(samples=2, epochs=1, lr=1e-12, refresh=4, refresh_lr=0.01)
+    found = method.unlearn(model, tiny.TASK, split, seed=7)
+    assert found.record["refreshed"] == 4
+    for left, right in zip(found.model.parameters(), tuned.parameters(), strict=True):
+        torch.testing.assert_close(left, right, atol=1e-9, rtol=0)
+    long = CalibratedD2DGN(samples=2, epochs=2, lr=1.0, refresh=4, refresh_lr=0.01, near_hops=-1)
+    assert long.unlearn(model, tiny.TASK, split, seed=7).record["step"] < 1  # back towards the refreshed, too
 
 
 def far_apart(edges: int) -> ForgetSplit[Graph]:
@@ -104,5 +118,7 @@ def test_settings_are_checked():
         CalibratedD2DGN(scope="khops")
     with pytest.raises(InputError, match=r"samples.*\(got 0\)"):
         CalibratedD2DGN(samples=0)
+    with pytest.raises(InputError, match=r"refresh.*\(got -3\)"):
+        CalibratedD2DGN(refresh=-3)
     with pytest.raises(InputError, match=r"hops.*\(got -2\)"):
         CalibratedD2DGN(hops=-2)
