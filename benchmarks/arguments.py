@@ -107,7 +107,7 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
     if flags.ratio is None and flags.count is None:
         flags.count = [domain.counts[flags.kind]] if flags.kind in domain.counts else None
         flags.ratio = [domain.ratio] if flags.count is None else None
-    fields = _fields(rest, [option for action in made._actions for option in action.option_strings])
+    fields = read_fields(rest, [option for action in made._actions for option in action.option_strings])
     usual: Mapping[str, Mapping[str, Any]] = domain.fields
     methods = {key: catalog.method(key)(**{**usual.get(key, {}), **fields.pop(key, {})}) for key in flags.methods}
     if fields:
@@ -136,7 +136,7 @@ def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
             raise InputError(f"{key} needs a task that is {missing[0]} (got --task {task}); leave it out of --methods")
 
 
-def _fields(rest: Sequence[str], options: Sequence[str]) -> dict[str, dict[str, Any]]:
+def read_fields(rest: Sequence[str], options: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """Read ``--method.field value`` pairs by the field's type."""
     found: dict[str, dict[str, Any]] = {}
     words = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]

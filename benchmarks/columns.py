@@ -36,7 +36,11 @@ NAMES: dict[Column, str] = {
     ("all", "mia_auc_same_users"): "MIA AUC, same users",
     ("all", "mi_ratio"): "MI ratio",
     ("all", "seconds"): "seconds",
+    ("all", "u_lira_auc"): "U-LiRA AUC",
+    ("all", "u_lira_tpr_at_1pct_fpr"): "U-LiRA TPR at 1 % FPR",
+    ("forget", "relearn_epochs"): "relearn epochs",
 }
+ATTACKS = [("all", "u_lira_auc"), ("all", "u_lira_tpr_at_1pct_fpr"), ("forget", "relearn_epochs")]  # where asked for
 
 UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20"}  # on the test part
 PLANTED = {"recommend": ("test", "target_hit@20")}  # what planted data changes; else the utility

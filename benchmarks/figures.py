@@ -7,6 +7,7 @@ not been run; ``--write README.md`` puts them between their markers.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.markdown import table
 from benchmarks.runner import main as run_benchmark
+from benchmarks.speed import markdown
 from graphforget.report import Report
 
 RESULTS = Path("benchmarks/results")
@@ -72,16 +74,29 @@ class Sweep:
 
 LEGACY = "--pool in_legacy out_legacy"
 MODELS = "--model bpr lightgcn freedom"
+QUICK = "--methods retrain utu d2dgn_calibrated --d2dgn_calibrated.refresh 0"
 REPORTED = "--seeds 1 2 3"  # our constants for rankings were chosen on seed 0
 FIXED = (  # a million interactions: no early stop, seldom a look at the validation data, and few methods
     "--seeds 0 --epochs 100 --batch-size 65536 --patience 100 --eval-every 25 --max-users 2000"
     " --methods retrain row_reset finetune mmrecun mmrecun_calibrated"
+)
+SPEED = (
+    "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0"
+    " --out benchmarks/results/speed.jsonl"
 )
 SWEEPS = (
     Sweep("cora-edges", "cora", f"--ratio 0.5 2.5 5 {LEGACY} in out --seeds 0 1 2 3 4", "Cora, edges, GCN"),
     Sweep("citeseer-edges", "citeseer", f"--ratio 0.5 2.5 5 {LEGACY} in out", "CiteSeer, edges, GCN"),
     Sweep("dblp-edges", "dblp", f"--ratio 2.5 {LEGACY}", "DBLP, edges, GCN"),
     Sweep("cs-edges", "cs", f"--ratio 2.5 {LEGACY}", "CS, edges, GCN"),
+    Sweep("dblp-edges-quick", "dblp", f"--ratio 2.5 {LEGACY} {QUICK}", "DBLP, edges, GCN, ours without its refresh"),
+    Sweep("cs-edges-quick", "cs", f"--ratio 2.5 {LEGACY} {QUICK}", "CS, edges, GCN, ours without its refresh"),
+    Sweep(
+        "cora-attacks",
+        "cora",
+        "--ratio 2.5 --pool out_legacy --seeds 0 --lira 16 --relearn",
+        "Cora, edges, under attack",
+    ),
     Sweep("cora-models", "cora", f"--model gat gin --ratio 2.5 {LEGACY} --seeds 0 1 2 3 4", "Cora, edges, GAT and GIN"),
     Sweep("cora-poison", "cora", "--ratio 10 --pool poison --seeds 0 1 2 3 4", "Cora, 10 % planted edges"),
     Sweep("dblp-poison", "dblp", "--ratio 10 --pool poison --seeds 0 1 2 3 4", "DBLP, 10 % planted edges"),
@@ -165,13 +180,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def tables(sweeps: Sequence[Sweep], document: Path | None) -> int:
     """Print the Markdown tables, or write them between ``<!-- NAME -->`` and ``<!-- end NAME -->``."""
     text = document.read_text(encoding="utf-8") if document else ""
+    blocks = {}
     for sweep in sweeps:
         report = Report.read(sweep.out) if sweep.out.exists() else Report()
-        block = f"**{sweep.title}** (`{sweep.command}`)\n\n{table(report, sweep.cells())}"
+        blocks[sweep.name] = f"**{sweep.title}** (`{sweep.command}`)\n\n{table(report, sweep.cells())}"
+    if len(sweeps) == len(SWEEPS) and (RESULTS / "speed.jsonl").exists():
+        rows = [json.loads(line) for line in (RESULTS / "speed.jsonl").read_text(encoding="utf-8").splitlines()]
+        blocks["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
+    for name, block in blocks.items():
         if document is None:
             sys.stdout.write(block + "\n\n")
         else:
-            marker = re.compile(rf"(<!-- {sweep.name} -->\n).*?(<!-- end {sweep.name} -->)", re.DOTALL)
+            marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
             text = marker.sub(lambda found, block=block: f"{found[1]}{block}\n{found[2]}", text)  # type: ignore[misc]
     if document:
         document.write_text(text, encoding="utf-8")

@@ -2,7 +2,9 @@
 
 Gold is trained once, here and now; every method runs ``--repeat`` times, of which the median counts. Rows have the keys
 ``dataset pool method seconds gold_ratio gnndelete_ratio flops forward_flops peak_mib``; a ratio says how many times
-faster the method is. Operations are counted in a run of its own, since counting slows (see ``graphforget.cost``).
+faster the method is. Operations are counted in a run of its own, since counting slows (see ``graphforget.cost``). A
+method's setting may follow its key: ``d2dgn_calibrated.refresh=0``. With ``--out`` the rows of a request are appended
+when all its methods are measured, and a request that is there already is not measured again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import read_fields
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
 from benchmarks.graphs import GRAPHS
@@ -26,7 +29,7 @@ from graphforget import catalog
 from graphforget.cost import Cost, measure
 from graphforget.errors import GraphforgetError
 from graphforget.methods.retrain import Retrain
-from graphforget.unlearner import Unlearned
+from graphforget.unlearner import Unlearned, Unlearner
 
 SEED = 0
 KEYS = ("seconds", "gold_ratio", "gnndelete_ratio", "flops", "forward_flops", "peak_mib")
@@ -38,30 +41,65 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("datasets", nargs="*", default=["dblp"], help="names of data sets")
     parser.add_argument("--pool", nargs="+", default=["out_legacy"], help="of the edges")
     parser.add_argument("--ratio", type=float, default=2.5, help="per cent of the training edges")
-    parser.add_argument("--methods", nargs="+", default=list(GRAPHS.methods[1:]), metavar="KEY")
+    parser.add_argument("--methods", nargs="+", default=list(GRAPHS.methods[1:]), metavar="KEY[.FIELD=VALUE]")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each method, of which the median counts")
     parser.add_argument("--data-root", type=Path, default=None, help="folder of the data sets")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals")
-    parser.add_argument("--out", type=Path, default=None, help="write the JSON lines here")
+    parser.add_argument("--out", type=Path, default=None, help="append the JSON lines here")
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     flags = parser.parse_args(argv)
     console = Console(stderr=True)
     try:
-        rows = [row for name in flags.datasets for pool in flags.pool for row in rows_of(name, pool, flags, console)]
+        methods = {text: method_of(text) for text in flags.methods}
+        rows = [
+            row
+            for name in flags.datasets
+            for pool in flags.pool
+            for row in kept(flags.out, name, pool) or measured(name, pool, methods, flags, console)
+        ]
     except GraphforgetError as error:
         console.print(f"[bold red]error:[/] {error}", highlight=False)
         return 2
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    if flags.out:
-        flags.out.write_text(text, encoding="utf-8")
     if flags.json:
-        sys.stdout.write(text)
+        sys.stdout.write("".join(json.dumps(row) + "\n" for row in rows))
     else:
         Console(width=120).print(table(rows))
     return 0
 
 
-def rows_of(dataset: str, pool: str, flags: Any, console: Console) -> Iterator[dict[str, Any]]:
+def method_of(text: str) -> Unlearner:
+    """Build a method from ``KEY`` or ``KEY.FIELD=VALUE``.
+
+    Example:
+        >>> method_of("finetune.epochs=5").epochs
+        5
+    """
+    key, dot, setting = text.partition(".")
+    fields = read_fields([f"--{key}.{setting}"])[key] if dot else {}
+    made: Unlearner = catalog.method(key)(**fields)
+    return made
+
+
+def kept(out: Path | None, dataset: str, pool: str) -> list[dict[str, Any]]:
+    """The rows of a request that an earlier run has written."""
+    lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
+    return [row for row in map(json.loads, lines) if (row["dataset"], row["pool"]) == (dataset, pool)]
+
+
+def measured(
+    dataset: str, pool: str, methods: Mapping[str, Unlearner], flags: Any, console: Console
+) -> list[dict[str, Any]]:
+    """Measure one request and append its rows to ``flags.out``."""
+    rows = list(rows_of(dataset, pool, methods, flags, console))
+    if flags.out:
+        with flags.out.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    return rows
+
+
+def rows_of(
+    dataset: str, pool: str, methods: Mapping[str, Unlearner], flags: Any, console: Console
+) -> Iterator[dict[str, Any]]:
     """Yield gold's row, then a row a method."""
     cell = Cell(dataset, GRAPHS.model, "link", "edge", flags.ratio, None, pool, SEED)
     bench = Bench(cell, flags.data_root, flags.cache)
@@ -81,11 +119,10 @@ def rows_of(dataset: str, pool: str, flags: Any, console: Console) -> Iterator[d
             "forward_flops": forward(bench, gold),
         }
     ]
-    for key in flags.methods:
+    for key, method in methods.items():
         console.print(f"{dataset} {pool}: {key}", highlight=False)
-        method = catalog.method(key)()
 
-        def ready(method: Any = method) -> Callable[[], Unlearned]:
+        def ready(method: Unlearner = method) -> Callable[[], Unlearned]:
             fresh = Bench(cell, flags.data_root, flags.cache)  # nothing computed for another method is at hand
             part = fresh.whole
             return lambda: method.unlearn(original, fresh.task, part, seed=SEED)
@@ -142,6 +179,25 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         made.add_row(row["dataset"], row["pool"], row["method"], *[f"{row[key]:.3g}" for key in KEYS])
     return made
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The same as Markdown, a table a request."""
+    parts = []
+    for dataset, pool in dict.fromkeys((row["dataset"], row["pool"]) for row in rows):
+        lines = [
+            f"{dataset} {pool}",
+            "",
+            "| method | seconds | gold's time / its | GNNDelete's time / its | operations | of a forward pass |",
+            "|---|---|---|---|---|---|",
+        ]
+        for row in rows:
+            if (row["dataset"], row["pool"]) == (dataset, pool):
+                ratios = f"{row['gold_ratio']:.1f}x | {row['gnndelete_ratio']:.1f}x"
+                counts = f"{row['flops']:.2e} | {row['forward_flops']:.2e}"
+                lines.append(f"| {row['method']} | {row['seconds']:.2f} | {ratios} | {counts} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ element, and the memory of the element itself. Only the second must go, and it c
 4. The target of a forgotten element is the original's outputs on the retain context, lowered by that memory. What is
    left of its score beside the regression on structure is partly memory, partly the noise of the original's own seed,
    which no gold repeats: only the share ``keep`` of it stays.
-5. Where nothing retained has the element's label (a whole class goes), a model trained on the rest never learns the
+5. Where the model has been trained on without the forgotten, part of the memory is gone by then: by how much the
+   forgotten fell since, beside the unseen, counts as taken.
+6. Where nothing retained has the element's label (a whole class goes), a model trained on the rest never learns the
    label at all: the target is the mean belief that the original gives this label on elements of the others.
 
 The memory is split into its mean and what varies with structure. The second part is shrunk by its own reliability, the
@@ -59,6 +61,7 @@ class Calibration:
         reliability: share of the estimate's variation that repeats between halves of the data.
         trained: number of trained elements it rests on.
         unseen: number of unseen elements it rests on.
+        left: share of the memory that training on without the forgotten has left; 1 where there was none.
         surplus: by how many standard errors the model believes the forgotten more than unseen elements of like
             structure, on average: near 0, or below it, no memory shows.
     """
@@ -70,6 +73,7 @@ class Calibration:
     reliability: float
     trained: int
     unseen: int
+    left: float
     surplus: float
 
 
@@ -82,6 +86,7 @@ def calibrate(
     samples: int = 4,
     per_element: bool = True,
     keep: float | None = 0.95,
+    before: nn.Module | None = None,
 ) -> Calibration | None:
     """Estimate what the model would believe of the forgotten elements had it never seen them.
 
@@ -92,8 +97,10 @@ def calibrate(
         rng: random stream of the samples.
         samples: how many samples of retained elements, each as large as the request.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
-        keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora, seed 11);
-            None matches the unseen elements of like structure, in their mean level and in their spread around it.
+        keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora,
+            seed 11); None matches the unseen elements of like structure, in their mean level and in their spread around it.
+        before: the model before it was trained on without the forgotten. By how much the forgotten fell since then,
+            beside the unseen, is memory that is gone already and is not taken away twice.
 
     Returns:
         The calibration, or None when no forgotten element is gone (value kinds keep their rows).
@@ -130,14 +137,20 @@ def calibrate(
     else:
         mean, reliability, varying = float(s_trained.mean() - s_unseen.mean()), 0.0, np.zeros(gone.size)
         unseen = np.full(gone.size, s_unseen.mean())
-    memory = torch.from_numpy(mean + varying).to(base)
+    left = 1.0
+    if before is not None and mean > 0:
+        fell = task.scores(task.teacher(before, split.retain)(gone), gone).double().cpu().numpy() - scores
+        drift = _asked(task, before, split, held_out)[1] - s_unseen
+        left = float(np.clip(1 - (fell.mean() - drift.mean()) / mean, 0, 1))
+    memory = left * torch.from_numpy(mean + varying).to(base)
     absent = _absent(task, split, gone).to(base.device)
     if bool(absent.any()):
         level = _stranger(task, model, split, gone, absent).to(base)
         memory = torch.where(absent, task.scores(base, gone) - level, memory)
     target = task.shift(base, gone, memory)
     counts = len(s_trained), len(s_unseen)
-    return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, _errors(scores - unseen))
+    surplus = _errors(scores - unseen)
+    return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left, surplus)
 
 
 def _errors(surplus: Array) -> float:

@@ -163,6 +163,7 @@ def membership(
     belief = {part: task.scores(after[part], batches[part]).double() for part in PARTS}
     earlier = task.scores(before["forget"], batches["forget"])
     threshold = attack.threshold_attack(belief["forget"], belief["test"], seed=0)
+    posterior = _posterior(after, belief)
     rows = thinned(len(after["retain"]))
     others = before["retain"][rows], after["retain"][rows]
     leak = attack.update_leakage(before["forget"], after["forget"], *others, seed=0)
@@ -173,9 +174,26 @@ def membership(
         ("all", "mia_auc_low"): threshold.low,
         ("all", "mia_auc_high"): threshold.high,
         ("all", "mia_tpr_at_1pct_fpr"): threshold.tpr_at_1pct_fpr,
+        ("all", "mia_posterior_auc"): posterior.auc,
+        ("all", "mia_posterior_tpr_at_1pct_fpr"): posterior.tpr_at_1pct_fpr,
         ("all", "update_leakage_auc"): leak.auc,
         ("all", "mi_ratio"): metrics.mi_ratio(earlier.sigmoid(), belief["forget"].sigmoid()),
     }
+
+
+def _posterior(after: Mapping[str, Tensor], belief: Mapping[str, Tensor]) -> attack.AttackResult:
+    """A classifier of the model's own answers, taught on the retained against every second unseen element.
+
+    Features are the sorted log posterior and the belief in the own label; it is asked about the forgotten against the
+    other unseen elements.
+    """
+    seen = {part: thinned(len(after[part])) for part in PARTS}
+    features = {}
+    for part, rows in seen.items():
+        sorted_rows = after[part][rows].double().log_softmax(1).sort(1).values
+        features[part] = torch.cat([sorted_rows, belief[part][rows][:, None]], dim=1).clamp(-50, 50).cpu()
+    unseen = features["test"]
+    return attack.posterior_attack(features["retain"], unseen[::2], features["forget"], unseen[1::2], seed=0)
 
 
 def thinned(size: int) -> Tensor:

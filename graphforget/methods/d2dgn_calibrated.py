@@ -95,19 +95,27 @@ class CalibratedD2DGN(Unlearner):
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, split, context = job.task, job.split, job.split.retain
-        preserver: nn.Module = job.original
+        preserver, before = job.original, None
         if self.refresh:
             title = "d2dgn calibrated: refresh"
             job.notes["refreshed"] = go_on(job, epochs=self.refresh, lr=self.refresh_lr, title=title)
-            preserver = copy.deepcopy(job.model)
+            preserver, before = copy.deepcopy(job.model), job.original
         found = calibrate(
-            task, preserver, split, job.rng, samples=self.samples, per_element=self.per_element, keep=self.keep
+            task,
+            preserver,
+            split,
+            job.rng,
+            samples=self.samples,
+            per_element=self.per_element,
+            keep=self.keep,
+            before=before,
         )
         forget, target = (None, None) if found is None else (found.batch, found.target)
         if found is not None:
-            job.notes.update(
-                delta_mean=found.mean, reliability=found.reliability, unseen=found.unseen, surplus=found.surplus
-            )
+            told = ("reliability", "unseen", "left", "surplus")
+            job.notes.update(delta_mean=found.mean, **{name: getattr(found, name) for name in told})
+            if self.refresh and not bool(found.delta.any()):  # the refresh has left nothing to take away
+                return Unlearned(job.model, context, {})
         preserve = task.teacher(preserver, context)
         local = self._is_local(task, split)
         job.notes["scope"] = "khop" if local else "full"
