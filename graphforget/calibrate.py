@@ -98,7 +98,8 @@ def calibrate(
         samples: how many samples of retained elements, each as large as the request.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
         keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora,
-            seed 11); None matches the unseen elements of like structure, in their mean level and in their spread around it.
+            seed 11); None matches the unseen elements of like structure, in their mean level and in their spread
+            around it.
         before: the model before it was trained on without the forgotten. By how much the forgotten fell since then,
             beside the unseen, is memory that is gone already and is not taken away twice.
 

@@ -57,12 +57,12 @@ class CalibratedMMRecUN(Unlearner):
         lr: Adam's learning rate.
     """
 
-    forget_weight: float = 20.0
+    forget_weight: float = 40.0
     anchor: float = 1.0
     per_element: bool = True
-    keep: float | None = None
+    keep: float | None = 0.95
     samples: int = 6
-    epochs: int = 20
+    epochs: int = 30
     lr: float = 3e-3
 
     needs: ClassVar[tuple[type, ...]] = (Recommendation,)

@@ -22,17 +22,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
-from graphforget.kernels import csr, khop, negative, paths
+from graphforget.kernels import csr, khop, negative
 from graphforget.task import Ask, Batch, Task, evaluating
 from graphforget.train import Recipe, draw_seed
 from recsys import derived, metrics
 from recsys.profile import Profile
+from recsys.structure import pair_structure
 
 IntArray = npt.NDArray[np.int64]
 RECIPE = Recipe(epochs=1000, patience=60, lr=1e-3, batch_size=2048, eval_every=2)
@@ -190,22 +190,8 @@ class Recommendation(Task[Graph]):
         return torch.stack([outputs[:, 0] - delta, outputs[:, 1]], dim=1)
 
     def structure(self, context: Graph, batch: Batch) -> npt.NDArray[np.float64]:
-        """[B, 4 + M] log degrees, log co-occurrence with the user's items (also a degree), likeness of features."""
-        users, items = (row.cpu().numpy() for row in batch.index[:2])
-        own = derived.of(context)
-        users_degree = own.user_degree.cpu().numpy()[users].astype(np.float64)
-        items_degree = own.item_degree.cpu().numpy()[items].astype(np.float64)
-        together = paths.three_paths(*own.positives, *own.fans, users, items).astype(np.float64)
-        columns = [
-            np.log1p(users_degree),
-            np.log1p(items_degree),
-            np.log1p(together),
-            np.log1p(together / np.maximum(users_degree, 1)),
-        ]
-        for name, feature in sorted(context.features.items()):
-            if name != "x":
-                columns.append(_likeness(context, feature, batch.index))
-        return np.stack(columns, axis=1)
+        """[B, 6 + M] see :func:`recsys.structure.pair_structure`."""
+        return pair_structure(context, batch)
 
     def sample(self, view: Graph, count: int, rng: torch.Generator) -> Batch:
         """A random sample of the view's interactions."""
@@ -270,12 +256,3 @@ def _besides(context: Graph, view: Graph) -> Graph:
 
 def _codes(graph: Graph) -> Tensor:
     return graph.edge_index[0] * graph.size[1] + graph.edge_index[1]
-
-
-def _likeness(context: Graph, feature: Tensor, index: Tensor) -> npt.NDArray[np.float64]:
-    """[B] cosine of an item's features with the mean features of the user's items."""
-    unit = F.normalize(feature.float(), dim=1)
-    users, items = context.edge_index
-    taste = torch.zeros(context.size[0], unit.shape[1], device=unit.device).index_add(0, users, unit[items])
-    asked = F.normalize(taste[index[0]], dim=1) * unit[index[1]]
-    return np.asarray(asked.sum(1).double().cpu().numpy(), dtype=np.float64)

@@ -135,10 +135,10 @@ def top_k(scores, hidden, k):
     return ids + [-1] * (k - len(ids))
 
 
-def three_paths(edges, user, item):
-    """Paths user - i - u - item with u another user and i another item."""
+def three_paths(edges, user, item, user_weight=None, item_weight=None):
+    """Paths user - i - u - item with u another user and i another item, each by the weights of u and i."""
     return sum(
-        (user, i) in edges and (u, i) in edges
+        (1 if user_weight is None else user_weight[u] * item_weight[i]) * ((user, i) in edges and (u, i) in edges)
         for u, last in edges
         if last == item and u != user
         for i in {other for _, other in edges}

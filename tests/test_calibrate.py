@@ -297,3 +297,19 @@ def test_without_a_share_the_target_has_the_level_and_the_spread_of_unseen_eleme
     assert float((shared - plain[:300]).mean()) == pytest.approx(0.4, abs=0.05)
     assert float((matched - plain[:300]).std()) == pytest.approx(NOISE, rel=0.15)
     assert float((shared - plain[:300]).std()) == pytest.approx(NOISE / 2, rel=0.25)
+
+
+@pytest.mark.parametrize(("fell", "left"), [(0.0, 1.0), (0.6, 0.6), (1.5, 0.0), (4.0, 0.0), (-1.0, 1.0)])
+def test_what_training_on_has_erased_is_not_taken_away_twice(fell, left):
+    """The forgotten fell by a known amount since, and everything drifted by 0.7: the drift is no forgetting."""
+    now = Memorised(constant, 4000, 5500, 6)
+    earlier = Memorised(constant, 4000, 5500, 6)
+    earlier.belief += 0.7
+    earlier.belief[:300] += fell
+    split = ForgetSplit(
+        Rows(torch.arange(4000)), Rows(torch.arange(300)), Rows(torch.arange(300, 4000)), Rows(torch.arange(4000, 5500))
+    )
+    found = calibrate(Table(x=now.x), now, split, torch.Generator().manual_seed(0), keep=1.0, before=earlier)
+    assert found.left == pytest.approx(left, abs=0.03)
+    assert found.mean == pytest.approx(1.5 * left, abs=0.06)
+    assert bool(found.delta.any()) is (left > 0)

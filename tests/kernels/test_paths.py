@@ -20,6 +20,14 @@ def test_three_paths_equal_the_definition(edges, asked):
     users, items = np.array(asked).T
     found = paths.three_paths(indptr, indices, back_indptr, back_indices, users, items)
     assert found.tolist() == [naive.three_paths(edges, user, item) for user, item in asked]
+    weights = np.linspace(0.5, 2, USERS), np.linspace(3, 1, ITEMS)
+    found = paths.three_paths(indptr, indices, back_indptr, back_indices, users, items, *weights)
+    assert found == pytest.approx([naive.three_paths(edges, user, item, *weights) for user, item in asked])
+
+
+def test_refuses_weights_of_another_length():
+    with pytest.raises(ValueError, match=r"\[1\] of users and \[1\] of items"):
+        paths.three_paths([0, 0], [], [0, 0], [], [0], [0], [1.0, 2.0])
 
 
 def test_refuses_pairs_of_different_lengths():

@@ -80,6 +80,7 @@ def test_the_preserver_is_the_model_after_its_refresh():
     assert found.record["refreshed"] == 4
     for left, right in zip(found.model.parameters(), tuned.parameters(), strict=True):
         torch.testing.assert_close(left, right, atol=1e-9, rtol=0)
+    assert 0 <= found.record["left"] <= 1
     long = CalibratedD2DGN(samples=2, epochs=2, lr=1.0, refresh=4, refresh_lr=0.01, near_hops=-1)
     assert long.unlearn(model, tiny.TASK, split, seed=7).record["step"] < 1  # back towards the refreshed, too
 

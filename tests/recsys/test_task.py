@@ -110,7 +110,7 @@ def test_unlinking_takes_the_pairs_out_and_structure_does_not_see_them():
     context = task.unlinked(split, batch)
     assert not bool(context.has_edges(batch.index).any())
     assert context.num_edges == split.retain.num_edges - 3
-    assert task.structure(context, batch).shape == (3, 4)
+    assert task.structure(context, batch).shape == (3, 6)
     degree = np.bincount(context.edge_index[0].numpy(), minlength=6)[batch.index[0].numpy()]
     assert task.structure(context, batch)[:, 0].tolist() == np.log1p(degree).tolist()
 
