@@ -28,6 +28,7 @@ from graphforget.task import Task
 from graphforget.train import Recipe, TrainRecord, seeded
 from graphforget.unlearner import Unlearned
 
+CURVE = 60  # points of a learning curve that the rows keep
 PLANTED = ("poison", "mislabelled")  # pools that change the data: their originals are no one else's
 
 
@@ -122,9 +123,18 @@ class Bench:
                 setattr(record, name, result.record[name])
             return result.model
 
-        history = "".join(each.digest for each in self.steps[: step + 1])
-        model, cost = self._cached("gold" + history, seed, make)
+        model, cost = self._cached(self._role(step), seed, make)
         return Unlearned(model, split.retain, {}), cost
+
+    def curve(self, k: int, step: int = 0) -> dict[str, Any]:
+        """How gold number k was trained: best_epoch, converged, and its [epoch, held-out score] at most CURVE times."""
+        note = json.loads(self.path(self._role(step), 1000 * self.cell.seed + 100 + k).with_suffix(".json").read_text())
+        points = [[epoch, score] for epoch, _, score in note["curve"]]
+        thin = points[:: -(-len(points) // CURVE) or 1]
+        return {"best_epoch": note["best_epoch"], "converged": note["converged"], "curve": thin}
+
+    def _role(self, step: int) -> str:
+        return "gold" + "".join(each.digest for each in self.steps[: step + 1])
 
     def key(self, role: str, seed: int) -> list[Any]:
         """Everything that decides a trained model's weights."""

@@ -45,6 +45,9 @@ within the <em>noise floor</em>, the distance between two golds that differ by t
 read beside gold's own value. Bars are 95 % intervals over seeds.</p>
 {% for group in groups %}<section><h2>{{ group.title }}</h2>
 <div class="wide">{{ group.svg }}</div>
+{% if group.curves %}<details><summary>How the golds were trained: held-out score by epoch, best epochs marked
+{%- if group.unfinished %}; {{ group.unfinished }} stopped at the last epoch, not by patience{% endif %}</summary>
+<div class="wide">{{ group.curves }}</div></details>{% endif %}
 <div class="wide"><table><thead><tr><th>model</th>{% for part, metric in group.columns %}<th>{{ metric }}
 <small>{{ part if part != "all" else "" }}</small></th>{% endfor %}</tr></thead><tbody>
 {% for row in group.rows %}<tr{% if row.gold %} class="gold"{% endif %}><td>{{ row.name }}</td>
@@ -84,6 +87,8 @@ def render(report: Report, title: str) -> str:
         {
             "title": name,
             "svg": Markup(draw(group)),
+            "curves": Markup(draw_curves(group)),
+            "unfinished": sum(not row["converged"] for row in group.select(metric="best_epoch")),
             "columns": columns_of(group.rows[0]["task"], group.rows[0]["pool"]),
             "rows": [_row(group, role, method) for role, method in group.models()],
             "reasons": reasons(group),
@@ -158,6 +163,34 @@ def draw(group: Report) -> str:
         axis.grid(axis="x", alpha=0.2)
         for side in axis.spines.values():
             side.set_visible(False)
+    return _svg(figure)
+
+
+def draw_curves(group: Report) -> str:
+    """The golds' learning curves as SVG; "" where none were kept."""
+    from matplotlib.figure import Figure
+
+    rows = group.select(metric="best_epoch")
+    if not rows:
+        return ""
+    figure = Figure(figsize=(11, 2.6), layout="constrained")
+    axis = figure.subplots()
+    for row in rows:
+        epochs, scores = zip(*row["curve"], strict=True)
+        axis.plot(epochs, scores, color=BLUE, alpha=0.5, linewidth=1)
+        best = max(range(len(scores)), key=lambda k: scores[k])
+        axis.plot(row["value"], scores[best], "o", color=ORANGE, markersize=4)
+    axis.set_xlabel("epoch", fontsize=9, color=INK)
+    axis.set_ylabel("held-out score", fontsize=9, color=INK)
+    axis.tick_params(colors=INK, labelsize=8)
+    axis.grid(alpha=0.2)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    return _svg(figure)
+
+
+def _svg(figure: Any) -> str:
+    """A figure as SVG whose ink follows the page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True)
     text = buffer.getvalue()

@@ -94,8 +94,11 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         block = compare(bench.task, split, bench.splits.test, original=original, golds=models, keys=keys)
         block.add(ORIGINAL, "", bench.more(whole) | _cost(cost))
         block.add("gold", "retrain", average([bench.more(gold) for gold in models]))
-        for _, spent in golds:
+        for k, (_, spent) in enumerate(golds):
             block.add("gold", "retrain", _cost(spent))
+            trained = bench.curve(k, len(bench.steps) - 1)
+            block.add("gold", "retrain", {("all", "best_epoch"): trained.pop("best_epoch")})
+            block.rows[-1] |= {"gold": k, **trained}
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, models[0], seed=bench.cell.seed)
             block.add("gold", "retrain", {("forget", "relearn_epochs"): value})

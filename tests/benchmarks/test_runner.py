@@ -95,7 +95,11 @@ def test_the_page_and_the_table_show_every_model(small):
     runner.main("karate", [*METHODS, *words])
     assert report.main([str(folder / "out.jsonl"), "--html", str(folder / "out.html")]) == 0
     page = (folder / "out.html").read_text()
-    assert "<svg" in page
+    assert page.count("<svg") == 2
+    assert "How the golds were trained" in page
+    curves = [row for row in Report.read(folder / "out.jsonl").rows if row["metric"] == "best_epoch"]
+    assert {row["gold"] for row in curves} == {0, 1}
+    assert all(row["value"] <= row["curve"][-1][0] and len(row["curve"]) <= 60 for row in curves)
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
