@@ -28,7 +28,7 @@ from graphforget.task import Task
 from graphforget.train import Recipe, TrainRecord, seeded
 from graphforget.unlearner import Unlearned
 
-CURVE = 60  # points of a learning curve that the rows keep
+CURVE = 60  # points of a learning curve that the rows keep, up to twice as many
 PLANTED = ("poison", "mislabelled")  # pools that change the data: their originals are no one else's
 
 
@@ -115,7 +115,7 @@ class Bench:
 
     def gold(self, k: int, step: int = 0) -> tuple[Unlearned, Cost]:
         """Gold number k of a step: never the original's seed."""
-        split, seed = self.steps[step], 1000 * self.cell.seed + 100 + k
+        split, seed = self.steps[step], self._gold_seed(k)
 
         def make(record: TrainRecord) -> nn.Module:
             result = Retrain().unlearn(self.blank(seed), self.task, split, seed=seed)
@@ -127,11 +127,16 @@ class Bench:
         return Unlearned(model, split.retain, {}), cost
 
     def curve(self, k: int, step: int = 0) -> dict[str, Any]:
-        """How gold number k was trained: best_epoch, converged, and its [epoch, held-out score] at most CURVE times."""
-        note = json.loads(self.path(self._role(step), 1000 * self.cell.seed + 100 + k).with_suffix(".json").read_text())
-        points = [[epoch, score] for epoch, _, score in note["curve"]]
-        thin = points[:: -(-len(points) // CURVE) or 1]
-        return {"best_epoch": note["best_epoch"], "converged": note["converged"], "curve": thin}
+        """How gold number k was trained: best_epoch, converged, and its [epoch, held-out score] thinned."""
+        path = self.path(self._role(step), self._gold_seed(k)).with_suffix(".json")
+        note = json.loads(path.read_text(encoding="utf-8"))
+        best, curve = note["best_epoch"], note["curve"]
+        stride = max(len(curve) // CURVE, 1)
+        thin = [[epoch, score] for n, (epoch, _, score) in enumerate(curve) if n % stride == 0 or epoch == best]
+        return {"best_epoch": best, "converged": note["converged"], "curve": thin}
+
+    def _gold_seed(self, k: int) -> int:
+        return 1000 * self.cell.seed + 100 + k
 
     def _role(self, step: int) -> str:
         return "gold" + "".join(each.digest for each in self.steps[: step + 1])

@@ -159,10 +159,7 @@ def draw(group: Report) -> str:
             )
         axis.set_title(title, fontsize=9, color=INK, pad=16)
         axis.set_yticks(range(len(models)), [label(*model) for model in models], fontsize=9)
-        axis.tick_params(colors=INK, labelsize=8)
-        axis.grid(axis="x", alpha=0.2)
-        for side in axis.spines.values():
-            side.set_visible(False)
+        _plain(axis, "x")
     return _svg(figure)
 
 
@@ -178,15 +175,19 @@ def draw_curves(group: Report) -> str:
     for row in rows:
         epochs, scores = zip(*row["curve"], strict=True)
         axis.plot(epochs, scores, color=BLUE, alpha=0.5, linewidth=1)
-        best = max(range(len(scores)), key=lambda k: scores[k])
-        axis.plot(row["value"], scores[best], "o", color=ORANGE, markersize=4)
+        axis.plot(row["value"], dict(row["curve"])[row["value"]], "o", color=ORANGE, markersize=4)
     axis.set_xlabel("epoch", fontsize=9, color=INK)
     axis.set_ylabel("held-out score", fontsize=9, color=INK)
+    _plain(axis, "both")
+    return _svg(figure)
+
+
+def _plain(axis: Any, grid: str) -> None:
+    """Small ticks, a faint grid, no frame."""
     axis.tick_params(colors=INK, labelsize=8)
-    axis.grid(alpha=0.2)
+    axis.grid(axis=grid, alpha=0.2)
     for side in axis.spines.values():
         side.set_visible(False)
-    return _svg(figure)
 
 
 def _svg(figure: Any) -> str:

@@ -62,8 +62,6 @@ class Calibration:
         trained: number of trained elements it rests on.
         unseen: number of unseen elements it rests on.
         left: share of the memory that training on without the forgotten has left; 1 where there was none.
-        surplus: by how many standard errors the model believes the forgotten more than unseen elements of like
-            structure, on average: near 0, or below it, no memory shows.
     """
 
     batch: Batch
@@ -74,7 +72,6 @@ class Calibration:
     trained: int
     unseen: int
     left: float
-    surplus: float
 
 
 def calibrate(
@@ -134,14 +131,12 @@ def calibrate(
         if share is None:
             mean, share = float((delta + own).mean()), found.spread  # base - mean = unseen(x), on average
         varying = reliability * (delta - delta.mean()) + (1 - share) * (own - own.mean())
-        unseen = found.unseen
     else:
         mean, reliability, varying = float(s_trained.mean() - s_unseen.mean()), 0.0, np.zeros(gone.size)
-        unseen = np.full(gone.size, s_unseen.mean())
     left = 1.0
     if before is not None and mean > 0:
-        fell = task.scores(task.teacher(before, split.retain)(gone), gone).double().cpu().numpy() - scores
-        drift = _asked(task, before, split, held_out)[1] - s_unseen
+        fell = _believed(task, before, split.retain, gone) - scores
+        drift = _believed(task, before, task.unlinked(split, held_out), held_out) - s_unseen
         left = float(np.clip(1 - (fell.mean() - drift.mean()) / mean, 0, 1))
     memory = left * torch.from_numpy(mean + varying).to(base)
     absent = _absent(task, split, gone).to(base.device)
@@ -150,14 +145,7 @@ def calibrate(
         memory = torch.where(absent, task.scores(base, gone) - level, memory)
     target = task.shift(base, gone, memory)
     counts = len(s_trained), len(s_unseen)
-    surplus = _errors(scores - unseen)
-    return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left, surplus)
-
-
-def _errors(surplus: Array) -> float:
-    """The mean in standard errors; 0 where there is too little to tell."""
-    error = surplus.std(ddof=1) / np.sqrt(len(surplus)) if len(surplus) > 1 else 0.0
-    return float(surplus.mean() / error) if error > 0 else 0.0
+    return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left)
 
 
 def _absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
@@ -179,8 +167,13 @@ def _stranger(task: Any, model: nn.Module, split: ForgetSplit[Any], gone: Batch,
 
 def _asked(task: Any, model: nn.Module, split: ForgetSplit[Any], batch: Batch) -> tuple[Array, Array]:
     context = task.unlinked(split, batch)
-    scores = task.scores(task.teacher(model, context)(batch), batch)
-    return task.structure(context, batch), scores.double().cpu().numpy()
+    return task.structure(context, batch), _believed(task, model, context, batch)
+
+
+def _believed(task: Any, model: nn.Module, context: Any, batch: Batch) -> Array:
+    """[B] the model's scores on a context."""
+    scores: Array = task.scores(task.teacher(model, context)(batch), batch).double().cpu().numpy()
+    return scores
 
 
 class _Memory(NamedTuple):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphforget.cost import measure
-from graphforget.evidence import compare
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn import selectors
 from graphforget.gnn.data import load_splits
@@ -15,9 +13,9 @@ from graphforget.gnn.utu import UtU
 from graphforget.methods.d2dgn import D2DGN
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
 from graphforget.methods.finetune import FineTune
-from graphforget.methods.retrain import Retrain
-from graphforget.report import ORIGINAL, Report
-from graphforget.train import Recipe, progress, seeded
+from graphforget.report import Report
+from graphforget.train import Recipe, seeded
+from graphforget.trial import try_out
 from graphforget.unlearner import Unlearner
 
 COLUMNS = [
@@ -48,26 +46,8 @@ def run_demo(*, ratio: float = 5.0, seed: int = 0, say: Callable[[str], None] = 
     say(f"digits: {splits.train.num_nodes} images, {splits.train.num_edges // 2} training edges")
     request: ForgetRequest = selectors.select_edges(splits, "random", ratio=ratio, seed=seed)
     split = ForgetSplit.of(splits.train, request, splits.val)
-    report = Report({"dataset": "digits", "seed": seed})
-    with progress():
-        say("training the original")
-        with seeded(seed):
-            blank = GCN(splits.train.x.shape[1])
-        with measure() as cost:
-            original = task.fit(blank, splits.train, splits.val, seed=seed)
-        report.add(ORIGINAL, "", {("all", "seconds"): cost.seconds})
-        say(f"request: forget {split.forget.num_edges // 2} edges; training three golds without them, the reference")
-        golds = []
-        for k in range(3):
-            with measure() as cost:
-                golds.append(Retrain().unlearn(original, task, split, seed=100 + k))
-            report.add("gold", "retrain", {("all", "seconds"): cost.seconds})
-        results = {}
-        for name, method in METHODS.items():
-            say(f"unlearning with {name}")
-            with measure() as cost:
-                results[name] = method.unlearn(original, task, split, seed=seed)
-            report.add("unlearned", name, {("all", "seconds"): cost.seconds})
-    found = compare(task, split, splits.test, original=original, golds=golds, unlearned=results, keys=report.keys)
-    report.rows += found.rows
-    return report
+    with seeded(seed):
+        blank = GCN(splits.train.x.shape[1])
+    keys = {"dataset": "digits", "seed": seed}
+    edges = f"{split.forget.num_edges // 2} edges"
+    return try_out(task, split, splits.test, blank, METHODS, seed=seed, keys=keys, request=edges, say=say).report

@@ -7,6 +7,7 @@ mean over their pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -193,6 +194,8 @@ def _posterior(after: Mapping[str, Tensor], belief: Mapping[str, Tensor]) -> att
         sorted_rows = after[part][rows].double().log_softmax(1).sort(1).values
         features[part] = torch.cat([sorted_rows, belief[part][rows][:, None]], dim=1).clamp(-50, 50).cpu()
     unseen = features["test"]
+    if len(unseen) < attack.FEWEST:  # too few to teach with one half and ask about the other
+        return attack.AttackResult(math.nan, math.nan, math.nan, math.nan, len(features["forget"]), len(unseen))
     return attack.posterior_attack(features["retain"], unseen[::2], features["forget"], unseen[1::2], seed=0)
 
 

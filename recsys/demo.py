@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphforget.cost import measure
-from graphforget.evidence import compare
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.graph import Graph
-from graphforget.methods.retrain import Retrain
-from graphforget.report import ORIGINAL, Report
+from graphforget.report import Report
 from graphforget.splits import Splits
 from graphforget.task import evaluating
-from graphforget.train import Recipe, progress, seeded
+from graphforget.train import Recipe, seeded
+from graphforget.trial import try_out
 from graphforget.unlearner import Unlearned, Unlearner
 from recsys import metrics, selectors
 from recsys.data import load_splits, load_vocabulary
@@ -74,33 +72,16 @@ def run_demo(*, seed: int = 0, say: Callable[[str], None] = print) -> Shown:
     say(f"ml-100k: {users} users, {films:,} films, {splits.train.num_edges:,} training ratings")
     user = active_user(splits, seed)
     split = ForgetSplit.of(splits.train, ForgetRequest.of("user", [user]), splits.val)
-    report = Report({"dataset": "ml100k", "seed": seed})
-    with progress():
-        say("training the original")
-        with seeded(seed):
-            blank = LightGCN(users, films, dim=DIM)
-        with measure() as cost:
-            original = task.fit(blank, splits.train, splits.val, seed=seed)
-        report.add(ORIGINAL, "", {("all", "seconds"): cost.seconds})
-        rated = split.forget.edge_index[1]
-        say(f"request: forget user {names.users[user]} and all {len(rated)} ratings; training three golds without them")
-        golds = []
-        for k in range(3):
-            with measure() as cost:
-                golds.append(Retrain().unlearn(original, task, split, seed=100 + k))
-            report.add("gold", "retrain", {("all", "seconds"): cost.seconds})
-        results = {}
-        for name, method in METHODS.items():
-            say(f"unlearning with {name}")
-            with measure() as cost:
-                results[name] = method.unlearn(original, task, split, seed=seed)
-            report.add("unlearned", name, {("all", "seconds"): cost.seconds})
-    found = compare(task, split, splits.test, original=original, golds=golds, unlearned=results, keys=report.keys)
-    report.rows += found.rows
-    before = recommended(Unlearned(original, split.data, {}), user)
-    after = {name: recommended(result, user) for name, result in results.items()}
-    told = story(names.users[user], rated, before, after, chance(golds, rated, seed), names.titles)
-    return Shown(report, told)
+    with seeded(seed):
+        blank = LightGCN(users, films, dim=DIM)
+    rated = split.forget.edge_index[1]
+    request = f"user {names.users[user]} and all {len(rated)} ratings"
+    keys = {"dataset": "ml100k", "seed": seed}
+    tried = try_out(task, split, splits.test, blank, METHODS, seed=seed, keys=keys, request=request, say=say)
+    before = recommended(Unlearned(tried.original, split.data, {}), user)
+    after = {name: recommended(result, user) for name, result in tried.results.items()}
+    told = story(names.users[user], rated, before, after, chance(tried.golds, rated, seed), names.titles)
+    return Shown(tried.report, told)
 
 
 def active_user(splits: Splits[Graph], seed: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +14,10 @@ from typer.testing import CliRunner
 
 import graphforget
 from graphforget import catalog, cli, cost
+from graphforget.attack import posterior_attack
 from graphforget.cli import app, verdict
 from graphforget.errors import InputError
-from graphforget.evidence import compare
+from graphforget.evidence import compare, thinned
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn.data import load, load_splits
 from graphforget.gnn.models import GCN
@@ -72,6 +75,24 @@ def test_a_no_op_on_nodes_does_not_look_like_utu():
     original = report.value("original", "forget", "js_to_gold")
     assert report.value("unlearned", "forget", "js_to_gold", "no_op") == pytest.approx(original)
     assert report.value("unlearned", "forget", "js_to_gold", "utu") != pytest.approx(original)
+
+
+def test_the_posterior_attack_is_the_classifiers_and_nothing_where_too_few_are_unseen(trained):
+    task, splits, split, model, golds = trained
+    report = compare(task, split, splits.test, original=model, golds=golds)
+    whole = Unlearned(model, split.data, {})
+    after = {
+        name: task.teacher(model, whole.context)(task.elements(whole.context, view)).double()
+        for name, view in {"forget": split.forget, "retain": split.untouched, "test": splits.test}.items()
+    }
+    rows = {name: torch.cat([x.log_softmax(1).sort(1).values, x[:, 1:] - x[:, :1]], 1) for name, x in after.items()}
+    rows = {name: x[thinned(len(x))] for name, x in rows.items()}
+    told = posterior_attack(rows["retain"], rows["test"][::2], rows["forget"], rows["test"][1::2])
+    assert report.value("original", "all", "mia_posterior_auc") == pytest.approx(told.auc)
+    pair = splits.test.pairs()[:, :1]
+    few = replace(splits.test, edge_index=torch.cat([pair, pair.flip(0)], 1))
+    report = compare(task, split, few, original=model, golds=golds)
+    assert math.isnan(report.value("original", "all", "mia_posterior_auc"))
 
 
 def test_one_gold_is_refused(trained):

@@ -36,6 +36,7 @@ cost
 report
 evidence
 methods
+trial
 gnn vision regression influence llm federated continual diffusion valuation tabular active search fewshot recsys
 catalog
 api

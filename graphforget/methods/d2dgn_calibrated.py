@@ -112,7 +112,7 @@ class CalibratedD2DGN(Unlearner):
         )
         forget, target = (None, None) if found is None else (found.batch, found.target)
         if found is not None:
-            told = ("reliability", "unseen", "left", "surplus")
+            told = ("reliability", "unseen", "left")
             job.notes.update(delta_mean=found.mean, **{name: getattr(found, name) for name in told})
             if self.refresh and not bool(found.delta.any()):  # the refresh has left nothing to take away
                 return Unlearned(job.model, context, {})
