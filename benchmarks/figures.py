@@ -18,6 +18,7 @@ from rich.console import Console
 
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
+from benchmarks.glance import glance
 from benchmarks.markdown import table
 from benchmarks.runner import main as run_benchmark
 from benchmarks.speed import markdown
@@ -73,6 +74,7 @@ class Sweep:
 
 
 LEGACY = "--pool in_legacy out_legacy"
+ONE_CLASS = "--task node --kind node_class --count 1"
 MODELS = "--model bpr lightgcn freedom"
 QUICK = "--methods retrain utu d2dgn_calibrated --d2dgn_calibrated.refresh 0"
 REPORTED = "--seeds 1 2 3"  # our constants for rankings were chosen on seed 0
@@ -113,7 +115,9 @@ SWEEPS = (
     Sweep(
         "computers-nodes", "computers", "--task node --count 100 --pool random mislabelled hubs", "Computers, 100 nodes"
     ),
-    Sweep("cora-class", "cora", "--task node --kind node_class --count 1 --seeds 0 1 2 3 4", "Cora, one class"),
+    Sweep("cora-class", "cora", f"{ONE_CLASS} --seeds 0 1 2 3 4", "Cora, one class"),
+    Sweep("citeseer-class", "citeseer", ONE_CLASS, "CiteSeer, one class"),
+    Sweep("computers-class", "computers", ONE_CLASS, "Computers, one class"),
     *(
         Sweep(
             f"posters-{kind}",
@@ -179,23 +183,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tables(sweeps: Sequence[Sweep], document: Path | None) -> int:
     """Print the Markdown tables, or write them between ``<!-- NAME -->`` and ``<!-- end NAME -->``."""
-    text = document.read_text(encoding="utf-8") if document else ""
-    blocks = {}
-    for sweep in sweeps:
-        report = Report.read(sweep.out) if sweep.out.exists() else Report()
-        blocks[sweep.name] = f"**{sweep.title}** (`{sweep.command}`)\n\n{table(report, sweep.cells())}"
-    if len(sweeps) == len(SWEEPS) and (RESULTS / "speed.jsonl").exists():
-        rows = [json.loads(line) for line in (RESULTS / "speed.jsonl").read_text(encoding="utf-8").splitlines()]
-        blocks["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
-    for name, block in blocks.items():
-        if document is None:
-            sys.stdout.write(block + "\n\n")
-        else:
-            marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-            text = marker.sub(lambda found, block=block: f"{found[1]}{block}\n{found[2]}", text)  # type: ignore[misc]
-    if document:
-        document.write_text(text, encoding="utf-8")
+    found = blocks(sweeps)
+    if document is None:
+        sys.stdout.write("\n\n".join(found.values()) + "\n")
+        return 0
+    text = document.read_text(encoding="utf-8")
+    for name, block in found.items():
+        marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        text = marker.sub(lambda place, block=block: f"{place[1]}{block}\n{place[2]}", text)  # type: ignore[misc]
+    document.write_text(text, encoding="utf-8")
     return 0
+
+
+def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
+    """Markdown by marker: a folded block a sweep; of all sweeps together also every request at a glance, and cost."""
+    reports = {sweep.name: Report.read(sweep.out) if sweep.out.exists() else Report() for sweep in sweeps}
+    found = {
+        sweep.name: f"<details><summary>{sweep.title}</summary>\n\n`{sweep.command}`\n\n"
+        f"{table(reports[sweep.name], sweep.cells())}\n</details>"
+        for sweep in sweeps
+    }
+    if len(sweeps) < len(SWEEPS):
+        return found
+    for marker, tasks in (("glance", ("link", "node")), ("glance-recommend", ("recommend",))):
+        rows = [row for name in reports if "quick" not in name for row in reports[name].rows if row["task"] in tasks]
+        found[marker] = glance(Report({}, rows))
+    if (RESULTS / "speed.jsonl").exists():
+        rows = [json.loads(line) for line in (RESULTS / "speed.jsonl").read_text(encoding="utf-8").splitlines()]
+        found["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
+    return found
 
 
 if __name__ == "__main__":
