@@ -2,9 +2,9 @@
 
 Gold is trained once, here and now; every method runs ``--repeat`` times, of which the median counts. Rows have the keys
 ``dataset pool method seconds gold_ratio gnndelete_ratio flops forward_flops peak_mib``; a ratio says how many times
-faster the method is. Operations are counted in a run of its own, since counting slows (see ``graphforget.cost``). A
-method's setting may follow its key: ``d2dgn_calibrated.refresh=0``. With ``--out`` the rows of a request are appended
-when all its methods are measured, and a request that is there already is not measured again.
+faster the method is. Operations are counted in a run of its own, since counting slows (see ``graphforget.cost``).
+Settings of a method may follow its key: ``d2dgn_calibrated.refresh=0,epochs=10``. With ``--out`` the rows of a request
+are appended when all its methods are measured, and a request that is there already is not measured again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("datasets", nargs="*", default=["dblp"], help="names of data sets")
     parser.add_argument("--pool", nargs="+", default=["out_legacy"], help="of the edges")
     parser.add_argument("--ratio", type=float, default=2.5, help="per cent of the training edges")
-    parser.add_argument("--methods", nargs="+", default=list(GRAPHS.methods[1:]), metavar="KEY[.FIELD=VALUE]")
+    parser.add_argument("--methods", nargs="+", default=list(GRAPHS.methods[1:]), metavar="KEY[.FIELD=VALUE,...]")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each method, of which the median counts")
     parser.add_argument("--data-root", type=Path, default=None, help="folder of the data sets")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals")
@@ -68,14 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def method_of(text: str) -> Unlearner:
-    """Build a method from ``KEY`` or ``KEY.FIELD=VALUE``.
+    """Build a method from ``KEY`` or ``KEY.FIELD=VALUE,FIELD=VALUE``.
 
     Example:
-        >>> method_of("finetune.epochs=5").epochs
-        5
+        >>> method_of("finetune.epochs=5,lr=0.1")
+        FineTune(epochs=5, lr=0.1)
     """
-    key, dot, setting = text.partition(".")
-    fields = read_fields([f"--{key}.{setting}"])[key] if dot else {}
+    key, dot, settings = text.partition(".")
+    fields = read_fields([f"--{key}.{setting}" for setting in settings.split(",")])[key] if dot else {}
     made: Unlearner = catalog.method(key)(**fields)
     return made
 
