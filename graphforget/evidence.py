@@ -126,13 +126,10 @@ def distances(
 ) -> Row:
     """Mean distance of outputs [B, C] to each gold's; on retain also near the request and far from it."""
     label = batch.label.to(outputs.device)
-    js = torch.stack([metrics.js(outputs, gold) for gold in truth]).mean(0)
-    found: Row = {
-        (part, "js_to_gold"): float(js.mean()),
-        (part, "kl_to_gold"): mean(float(metrics.kl(gold, outputs).mean()) for gold in truth),
-        (part, "shift_to_gold"): mean(metrics.mean_shift(outputs, gold, label) for gold in truth),
-    }
+    each = [metrics.to_gold(outputs, gold, label) for gold in truth]
+    found: Row = {(part, name): mean(one[name] for one in each) for name in each[0]}
     if part == "retain" and isinstance(task, Local):
+        js = torch.stack([metrics.js(outputs, gold) for gold in truth]).mean(0)
         near = task.near(split, batch, 1).to(js.device)
         for name, rows in (("near", near), ("far", ~near)):
             if bool(rows.any()):

@@ -172,6 +172,20 @@ def mean_shift(outputs_a: Tensor, outputs_b: Tensor, labels: Tensor) -> float:
     return float((log_p.gather(1, column).exp() - log_q.gather(1, column).exp()).mean())
 
 
+def to_gold(outputs: Tensor, gold: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the mean distances of outputs [B, C] to gold's on the same elements; labels [B].
+
+    Example:
+        >>> to_gold(torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([0]))
+        {'js_to_gold': 0.0, 'kl_to_gold': 0.0, 'shift_to_gold': 0.0}
+    """
+    return {
+        "js_to_gold": float(js(outputs, gold).mean()),
+        "kl_to_gold": float(kl(gold, outputs).mean()),
+        "shift_to_gold": mean_shift(outputs, gold, labels),
+    }
+
+
 def mi_ratio(before: Tensor, after: Tensor) -> float:
     """Return the mean of p_before / p_after: over 1, the forgotten look less like members than they did.
 

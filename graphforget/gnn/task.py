@@ -243,7 +243,9 @@ class LinkPrediction(GraphTask):
             "ap": metrics.average_precision(positive, negative),
             "belief": float(positive.sigmoid().mean()),
         }
-        return found | (distance(outputs, reference, batch) if reference is not None else {})
+        return found | (
+            {} if reference is None else metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
+        )
 
     def held_out_score(self, model: nn.Module, context: Graph, held_out: Graph) -> float:
         """AUC on held-out edges."""
@@ -314,7 +316,9 @@ class NodeClassification(GraphTask):
             "f1": metrics.f1_macro(outputs, label),
             "belief": float(self.scores(outputs, batch).sigmoid().mean()),
         }
-        return found | (distance(outputs, reference, batch) if reference is not None else {})
+        return found | (
+            {} if reference is None else metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
+        )
 
     def held_out_score(self, model: nn.Module, context: Graph, held_out: Graph) -> float:
         """Accuracy, with the mean log-likelihood as tie-breaker."""
@@ -353,14 +357,3 @@ class NodeClassification(GraphTask):
         alone = torch.zeros(split.retain.num_nodes, dtype=torch.bool, device=batch.index.device)
         alone[batch.index] = True
         return split.retain.with_edges(~alone[split.retain.edge_index].any(0))
-
-
-def distance(outputs: Tensor, reference: Tensor, batch: Batch) -> dict[str, float]:
-    """Mean distances of outputs [B, C] to gold's on the same elements."""
-    if outputs.shape != reference.shape:
-        raise InputError(f"gold's outputs must have shape {list(outputs.shape)} (got {list(reference.shape)})")
-    return {
-        "js_to_gold": float(metrics.js(outputs, reference).mean()),
-        "kl_to_gold": float(metrics.kl(reference, outputs).mean()),
-        "shift_to_gold": metrics.mean_shift(outputs, reference, batch.label.to(outputs.device)),
-    }

@@ -13,7 +13,7 @@ from torch_geometric.nn import GCNConv
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn.models import GCN
-from graphforget.gnn.task import LinkPrediction, NodeClassification, distance, encode, isolated
+from graphforget.gnn.task import LinkPrediction, NodeClassification, encode, isolated
 from graphforget.graph import Graph
 from graphforget.train import Recipe
 from tests.small import both_ways, edges_of, sbm, state
@@ -287,7 +287,7 @@ def test_evaluate_measures_the_distance_to_gold():
         q = task.outputs(model, graph, task.elements(graph, graph)).detach().double().softmax(1)
         assert found["kl_to_gold"] == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-4)
     with pytest.raises(InputError, match=r"\[5, 2\]"):
-        distance(torch.ones(4, 2), torch.ones(5, 2), NODE.elements(graph, graph))
+        NODE.evaluate(model, graph, graph, torch.ones(5, 2))
 
 
 @pytest.mark.parametrize("training", [True, False])
