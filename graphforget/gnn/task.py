@@ -243,9 +243,9 @@ class LinkPrediction(GraphTask):
             "ap": metrics.average_precision(positive, negative),
             "belief": float(positive.sigmoid().mean()),
         }
-        return found | (
-            {} if reference is None else metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
-        )
+        if reference is not None:
+            found |= metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
+        return found
 
     def held_out_score(self, model: nn.Module, context: Graph, held_out: Graph) -> float:
         """AUC on held-out edges."""
@@ -316,9 +316,9 @@ class NodeClassification(GraphTask):
             "f1": metrics.f1_macro(outputs, label),
             "belief": float(self.scores(outputs, batch).sigmoid().mean()),
         }
-        return found | (
-            {} if reference is None else metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
-        )
+        if reference is not None:
+            found |= metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
+        return found
 
     def held_out_score(self, model: nn.Module, context: Graph, held_out: Graph) -> float:
         """Accuracy, with the mean log-likelihood as tie-breaker."""
