@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from graphforget.report import Row
 from graphforget.splits import Splits
 from graphforget.unlearner import Unlearned
 from recsys import data, selectors
-from recsys.models import MODELS, build
+from recsys.models import MODELS, build, defaults
 from recsys.task import RECIPE, Recommendation
 
 
@@ -55,10 +53,7 @@ def blank(cell: Cell, splits: Splits[Graph]) -> nn.Module:
 
 def shape(cell: Cell) -> Any:
     """The model's own settings, and how many users a look at the held-out data ranks for."""
-    module, name = MODELS[cell.model].split(":")
-    parameters = inspect.signature(getattr(import_module(module), name)).parameters.values()
-    settings = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return settings | ({} if cell.max_users is None else {"max_users": cell.max_users})
+    return defaults(cell.model) | ({} if cell.max_users is None else {"max_users": cell.max_users})
 
 
 def options(cell: Cell) -> dict[str, Any]:

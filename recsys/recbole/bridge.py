@@ -28,9 +28,10 @@ from graphforget.unlearner import Unlearner
 from recsys.recbole.compat import compatible
 from recsys.recbole.convert import dataset_of, to_graph, without_rows
 from recsys.recbole.loaders import loaders_of, quiet_trainer
+from recsys.recbole.own import Own, state_of
 from recsys.recbole.places import places
 from recsys.recbole.request import Forgotten, resolve
-from recsys.recbole.wrap import Wrapped, clear_caches
+from recsys.recbole.wrap import Wrapped, check_size, clear_caches
 from recsys.task import RECIPE, Recommendation
 
 METHODS = {
@@ -113,18 +114,20 @@ def unlearn(
     train, valid = dataset_of(train_data), dataset_of(valid_data)
     config = train.config
     with compatible():
-        wrapped = Wrapped(model, train, config)
+        own = isinstance(model, Own)
+        given = _ours(model, train) if own else Wrapped(model, train, config)
         graph, held_out = (to_graph(part).to(config["device"]) for part in (train, valid))
         split = ForgetSplit.of(graph, _request(forgotten, train, graph), held_out)
-        found = chosen.unlearn(wrapped, task or task_of(config), split, seed=seed)
-        if not isinstance(found.model, Wrapped):
+        found = chosen.unlearn(given, task or task_of(config), split, seed=seed)
+        if type(found.model) is not type(given):
             raise InputError(
                 f"{type(chosen).__name__} returns another kind of model (got {type(found.model).__name__}), which "
                 "RecBole cannot load; choose a method that keeps the architecture"
             )
         kept = _filtered(config, data, forgotten)
         dataset = dataset_of(kept.train_data)
-        new = rebuilt(type(model), config, dataset, found.model.inner.state_dict(), seed)
+        state = state_of(found.model) if own else found.model.inner.state_dict()
+        new = rebuilt(type(model), config, dataset, state, seed)
         nn.Module.train(new, model.training)
     return Result(new, config, dataset, *kept, forgotten.skipped, places(config, forgotten), found.record)
 
@@ -209,6 +212,12 @@ def task_of(config: Any) -> Recommendation:
         weight_decay=float(config["weight_decay"] or 0),
     )
     return Recommendation(recipe=recipe)
+
+
+def _ours(model: Any, dataset: Any) -> Any:
+    """The recommender inside a model of :mod:`recsys.recbole.own`: it has our contract already."""
+    check_size(model, dataset)
+    return model.recommender
 
 
 def _datasets(data: Iterable[Any]) -> list[Any]:
