@@ -57,7 +57,8 @@ class Own(nn.Module):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """Return the model's own loss of a batch of users, items and negatives."""
         index = torch.stack([interaction[field] for field in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID)])
-        found: Tensor = self.recommender.loss(self.graph, index)
+        own: Any = self.recommender
+        found: Tensor = own.loss(self.graph, index)
         return found
 
     def predict(self, interaction: Any) -> Tensor:
