@@ -16,6 +16,7 @@ from graphforget.report import Row
 from graphforget.splits import Splits
 from graphforget.unlearner import Unlearned
 from recsys import data, selectors
+from recsys.modality import noise_shift
 from recsys.models import MODELS, build, defaults
 from recsys.task import RECIPE, Recommendation
 
@@ -62,8 +63,12 @@ def options(cell: Cell) -> dict[str, Any]:
 
 
 def more(asked: Asked, result: Unlearned) -> Row:
-    """Of planted users: how many of the others are shown the item that was pushed."""
-    if asked.target is None or not isinstance(asked.task, Recommendation):
+    """Of planted users: how many of the others are shown the item that was pushed; of a modality: what noise moves."""
+    if not isinstance(asked.task, Recommendation):
+        return {}
+    if any(kind.startswith("modality:") for kind in asked.request.parts):
+        return {("all", "noise_shift"): noise_shift(result, asked.split, asked.request)}
+    if asked.target is None:
         return {}
     ranked = asked.task.profile(result.model, result.context, asked.split, asked.test).parts["test"].ranked
     return {("test", "target_hit@20"): float((ranked.items[:, :20] == asked.target).any(1).mean())}

@@ -40,6 +40,7 @@ from graphforget.splits import Splits
 from graphforget.unpickle import load_torch
 from recsys.cards import Vocabulary
 from recsys.models import MODELS, build
+from recsys.profile import remaining
 from recsys.writers import write_mmrec
 
 _ID = {"user_embedding": "user_embedding.weight", "item_embedding": "item_id_embedding.weight"}
@@ -183,11 +184,8 @@ def write_retained(
         InputError: as in :func:`recsys.writers.write_mmrec`.
     """
     retain, path = split.retain, Path(folder)
-    gone = retain.removed if retain.removed is not None else torch.zeros(retain.num_nodes, dtype=torch.bool)
-    ends = test.edge_index + torch.tensor([[0], [retain.size[0]]], device=test.device)
-    kept = test.with_edges(~gone[ends].any(0))
     features = {modality: _filled(values) for modality, values in retain.features.items()}
-    parts = Splits(replace(retain, features=features), split.held_out, kept)
+    parts = Splits(replace(retain, features=features), split.held_out, remaining(test, retain))
     return write_mmrec(parts, path, path.name, vocabulary=vocabulary)
 
 

@@ -95,6 +95,26 @@ def test_the_posterior_attack_is_the_classifiers_and_nothing_where_too_few_are_u
     assert math.isnan(report.value("original", "all", "mia_posterior_auc"))
 
 
+def test_a_method_stands_beside_the_range_of_the_golds(trained):
+    task, splits, split, original, golds = trained[:5]
+    report = compare(task, split, splits.test, original=original, golds=golds, unlearned={"one": golds[0]})
+    for part in ("forget", "test"):
+        each = [
+            compare(task, split, splits.test, original=original, golds=[gold, gold]).value("gold", part, "auc")
+            for gold in golds
+        ]
+        assert report.value("gold", part, "auc_low") == pytest.approx(min(each))
+        assert report.value("gold", part, "auc_high") == pytest.approx(max(each))
+        assert report.value("unlearned", part, "auc_in_gold_range") == 1
+    no_op = Unlearned(original, splits.train, {})
+    report = compare(task, split, splits.test, original=original, golds=golds, unlearned={"no-op": no_op})
+    value, low, high = (
+        report.value(role, "forget", name)
+        for role, name in (("unlearned", "auc"), ("gold", "auc_low"), ("gold", "auc_high"))
+    )
+    assert report.value("unlearned", "forget", "auc_in_gold_range") == float(low <= value <= high)
+
+
 def test_one_gold_is_refused(trained):
     task, splits, split, model, golds = trained
     with pytest.raises(InputError, match="noise floor"):

@@ -127,6 +127,9 @@ def test_a_modality_is_forgotten_and_named_in_the_rows(tiny):
     assert runner.main("tiny", words) == 0
     assert {row["modality"] for row in rows().rows} == {"text"}
     assert rows().value("original", "forget", "js_to_gold") > 0
+    assert rows().value("original", "all", "noise_shift") > 0
+    assert rows().value("gold", "all", "noise_shift") == rows().value("unlearned", "all", "noise_shift") == 0
+    assert "score change by noise" in markdown.table(rows(), planned=1)
 
 
 def test_the_pushed_item_is_counted_among_what_users_are_shown(tiny):
