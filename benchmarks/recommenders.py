@@ -107,6 +107,6 @@ RECOMMENDERS = Domain(
     flags=("modality", "max_users"),
     counts={"preference": 1},
     options=options,
-    flops=False,  # counting makes BPR's small steps three times slower, and does not see numba's sparse products
+    flops=False,  # counting makes BPR's small steps two to three times slower, and seconds are what is compared
     more=more,
 )

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
 SAMPLE_SECONDS = 0.005
 
@@ -88,7 +89,23 @@ def flop_counter() -> FlopCounterMode:
         aten.scatter_add: _raw(lambda x, dim, index, source, **_: int(source.numel())),
         aten.scatter_add_: _raw(lambda x, dim, index, source, **_: int(source.numel())),
     }
-    return FlopCounterMode(display=False, custom_mapping=mapping)
+    counter = FlopCounterMode(display=False, custom_mapping=mapping)
+    counter.mod_tracker = _Untracked()
+    return counter
+
+
+class _Untracked(ModuleTracker):
+    """Counts for the whole block only.
+
+    The hooks that tell modules apart raise when ``autograd.grad`` is asked for a parameter that a module returned, as
+    matrix factorisation does.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        pass
 
 
 def _raw(formula: Callable[..., int]) -> Callable[..., int]:
