@@ -15,7 +15,7 @@ an item cannot be taught that it is disliked. ``removed_negatives`` keeps them i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -249,10 +249,5 @@ def _besides(context: Graph, view: Graph) -> Graph:
     """The context without the interactions of a view, which are not hidden from its own ranking; cached."""
     table = _BESIDES.setdefault(context, WeakKeyDictionary())
     if view not in table:
-        own = torch.isin(_codes(context), _codes(view))
-        table[view] = context.with_edges(~own)  # a new Graph even when nothing goes: holding the key would leak it
+        table[view] = replace(context.without(view))  # a new Graph even when nothing goes: the key would keep itself
     return table[view]
-
-
-def _codes(graph: Graph) -> Tensor:
-    return graph.edge_index[0] * graph.size[1] + graph.edge_index[1]

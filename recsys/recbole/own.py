@@ -50,7 +50,7 @@ class Own(nn.Module):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.graph = to_graph(dataset).to(config["device"])
+        self.graph = to_graph(dataset).validate().to(config["device"])
         self.recommender = build(self.key, self.graph, **_settings(self.key, config))
         self._kept: tuple[Any, tuple[Tensor, Tensor]] | None = None
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError
-
-SHOWN = 20  # unknown tokens that a message names
+from recsys.naming import nothing_named, unknown_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +78,9 @@ def resolve(
     found_items = _ids(first, first.iid_field, _tokens("item", items), "item", missing)
     found_pairs = _known(datasets, pairs, missing)
     if missing and not skip_missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise InputError(
-            f"the data does not know {len(missing)} of the request: {', '.join(missing[:SHOWN])}{more}; tokens are "
-            "those of the .inter file, as strings; pass skip_missing=True to go on with the rest"
-        )
+        raise unknown_names(missing)
     if not (len(found_users) or len(found_items) or found_pairs.shape[1]):
-        raise InputError("the request is empty (got no known user, item or interaction); name at least one")
+        raise nothing_named()
     return Forgotten(found_users, found_items, found_pairs, tuple(missing))
 
 

@@ -242,6 +242,15 @@ def test_a_multimodal_model_without_features_says_what_it_needs(key, tmp_path):
         trained(key, write_small(tmp_path) / "small")
 
 
+def test_features_that_are_not_numbers_are_refused(tmp_path):
+    folder = write_modal(tmp_path)
+    file = folder / "small.itemvis"
+    head, first, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([head, first.rpartition(" ")[0] + " nan", *rest, ""]))
+    with pytest.raises(InputError, match=r"features\['image'\] holds NaN or infinity \(first in row \d+\)"):
+        trained("vbpr", folder)
+
+
 def test_the_data_of_another_run_is_refused(folder, tmp_path):
     done = trained("vbpr", folder, epochs=1, checkpoint_dir="first")  # RecBole names checkpoints by the second
     fewer = write_modal(tmp_path, users=30)

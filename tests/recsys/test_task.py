@@ -66,12 +66,6 @@ def test_negatives_avoid_context_and_view_and_removed_items():
     assert 9 in both[2]
 
 
-def test_a_user_who_owns_everything_is_an_error():
-    data = Graph(torch.tensor([[0, 0, 1], [0, 1, 0]]), (2, 2), bipartite=True)
-    with pytest.raises(InputError, match="row 0 has no negative"):
-        list(Recommendation().batches(data, data, torch.Generator()))
-
-
 def test_every_interaction_comes_once_an_epoch():
     data = checkerboard(users=8, items=6)
     task = Recommendation(recipe=Recipe(batch_size=5))
@@ -135,3 +129,13 @@ def test_scores_that_are_nan_are_refused():
     data = checkerboard(users=4, items=4)
     with pytest.raises(InputError, match="NaN"):
         Recommendation().evaluate(Fixed([[float("nan")]] * 4, [[1.0]] * 4), data, data)
+
+
+def test_a_user_who_owns_every_item_is_refused_before_anything_is_trained():
+    pairs = [(0, i) for i in range(5)] + [(1, 0)]
+    graph = Graph(torch.tensor(pairs).T, (2, 5), bipartite=True)
+    with pytest.raises(InputError, match=r"no negative item can be drawn: .*row 0 has no negative"):
+        Recommendation().fit(BPR(2, 5), graph, graph, seed=0)
+    left = ForgetSplit.of(graph, ForgetRequest.of("interaction", [[0], [3]]), graph).retain
+    drawn = Recommendation().triples(left, left, left.edge_index[:, :4], seed=0)
+    assert drawn[2].tolist() == [3] * 4  # the only item that is left for a negative
