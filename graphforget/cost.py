@@ -14,14 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.module_tracker import ModuleTracker
 
 SAMPLE_SECONDS = 0.005
 
@@ -90,22 +89,11 @@ def flop_counter() -> FlopCounterMode:
         aten.scatter_add_: _raw(lambda x, dim, index, source, **_: int(source.numel())),
     }
     counter = FlopCounterMode(display=False, custom_mapping=mapping)
-    counter.mod_tracker = _Untracked()
+    # its hooks that tell modules apart raise on autograd.grad for a parameter that a module returned, as BPR's does
+    untracked: Any = nullcontext()
+    untracked.parents = {"Global"}
+    counter.mod_tracker = untracked
     return counter
-
-
-class _Untracked(ModuleTracker):
-    """Counts for the whole block only.
-
-    The hooks that tell modules apart raise when ``autograd.grad`` is asked for a parameter that a module returned, as
-    matrix factorisation does.
-    """
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        pass
 
 
 def _raw(formula: Callable[..., int]) -> Callable[..., int]:
