@@ -29,6 +29,7 @@ NAMES: dict[Column, str] = {
     ("test", "recall@20"): "test recall@20",
     ("test", "overlap@20"): "top-20 shared with gold",
     ("test", "target_hit@20"): "users shown the target",
+    ("test", "target_percentile"): "items below the target",
     ("forget", "accuracy"): "forget acc.",
     ("forget", "recall@20"): "forget recall@20",
     ("forget", "recall@20_in_gold_range"): "in gold's range",
@@ -50,13 +51,14 @@ ATTACKS = [("all", "u_lira_auc"), ("all", "u_lira_tpr_at_1pct_fpr"), ("forget", 
 
 UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20"}  # on the test part
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
-PLANTED = {"recommend": ("test", "target_hit@20")}  # what planted data changes; else the utility
+PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 
 
 def columns_of(task: str, pool: str = "", kind: str = "") -> list[Column]:
     """The columns of a task; of planted data also what it was planted for, of features what noise in them changes."""
     shown = COLUMNS[task] if kind not in VALUES else [VALUES[kind], *COLUMNS[task]]
-    return [planted(task), *shown] if pool == "poison" and planted(task) not in shown else shown
+    more = [column for column in PLANTED.get(task, []) if pool == "poison"]
+    return [*more, *shown]
 
 
 def columns_for(row: Mapping[str, Any]) -> list[Column]:
@@ -66,7 +68,7 @@ def columns_for(row: Mapping[str, Any]) -> list[Column]:
 
 def planted(task: str) -> Column:
     """The figure that planted data spoils."""
-    return PLANTED.get(task, ("test", UTILITY[task]))
+    return PLANTED[task][-1] if task in PLANTED else ("test", UTILITY[task])
 
 
 def in_floors(column: Column, value: float, floor: float) -> float | None:

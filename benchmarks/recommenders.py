@@ -63,15 +63,25 @@ def options(cell: Cell) -> dict[str, Any]:
 
 
 def more(asked: Asked, result: Unlearned) -> Row:
-    """Of planted users: how many of the others are shown the item that was pushed; of a modality: what noise moves."""
+    """What a request is about beyond recall.
+
+    Of planted users: how many of the others are shown the item that was pushed, and the share of all items that stand
+    below it; of a modality: what noise in its place moves.
+    """
     if not isinstance(asked.task, Recommendation):
         return {}
     if any(kind.startswith("modality:") for kind in asked.request.parts):
         return {("all", "noise_shift"): noise_shift(result, asked.split, asked.request)}
     if asked.target is None:
         return {}
-    ranked = asked.task.profile(result.model, result.context, asked.split, asked.test).parts["test"].ranked
-    return {("test", "target_hit@20"): float((ranked.items[:, :20] == asked.target).any(1).mean())}
+    profile = asked.task.profile(result.model, result.context, asked.split, asked.test)
+    ranked = profile.parts["test"].ranked
+    users = profile.user[torch.from_numpy(ranked.users)]
+    below = users @ profile.item.T < users @ profile.item[asked.target, :, None]
+    return {
+        ("test", "target_hit@20"): float((ranked.items[:, :20] == asked.target).any(1).mean()),
+        ("test", "target_percentile"): float(below.double().mean()),
+    }
 
 
 RECOMMENDERS = Domain(
