@@ -187,8 +187,10 @@ def poison(
     shares[target] = 0
     rows = []
     for _ in range(users):
-        others = rng.choice(items, max(items_each - 1, 1), replace=False, p=shares / shares.sum())
-        rows.append(np.array([target, *others[: items_each - 1]], dtype=np.int64))
+        others = np.empty(0, dtype=np.int64)
+        if items_each > 1:
+            others = rng.choice(items, items_each - 1, replace=False, p=shares / shares.sum())
+        rows.append(np.concatenate([[target], others]))
     planted = torch.arange(old, old + users, device=train.device)
     added = torch.stack(
         [planted.repeat_interleave(items_each), torch.from_numpy(np.concatenate(rows)).to(train.device)]
