@@ -15,6 +15,7 @@ from numba import njit, prange
 
 from graphforget.kernels.csr import IntArray, as_csr, as_ids, lower_bound, remove
 from graphforget.kernels.rng import as_seed, bounded, stream
+from graphforget.kernels.threads import threaded
 
 
 def structured_negatives(
@@ -60,7 +61,7 @@ def structured_negatives(
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _own_ranks(
     indptr: IntArray, indices: IntArray, sources: IntArray, num_dst: int, exclude_self: bool, out: IntArray
 ) -> int:
@@ -78,7 +79,7 @@ def _own_ranks(
     return saturated
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _draw(indptr: IntArray, indices: IntArray, sources: IntArray, num_dst: int, seed: np.uint64, out: IntArray) -> None:
     for i in prange(len(sources)):
         first, end, own = indptr[sources[i]], indptr[sources[i] + 1], out[i]
@@ -155,7 +156,7 @@ def uniform_negatives(
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _count_free(
     indptr: IntArray, indices: IntArray, num_dst: int, exclude_self: bool, upper: bool, out: IntArray
 ) -> None:
@@ -170,7 +171,7 @@ def _count_free(
                 out[row] -= 1
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _draw_pairs(
     indptr: IntArray,
     indices: IntArray,
@@ -211,7 +212,7 @@ def _distinct(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int)
     return remove(indptr, indices, np.flatnonzero(twin))
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _worst(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) -> int:
     """Return 2 if a row is unsorted or out of range, else 1 if a row holds duplicates, else 0."""
     worst = 0

@@ -68,6 +68,24 @@ def bounded(state: np.uint64, bound: int) -> tuple[Any, np.uint64]:
     return np.int64(rest), state
 
 
+@_wrapping
+def below(state: np.uint64, bound: int) -> tuple[Any, np.uint64]:
+    """Return (an int64 uniform on [0, bound), the next state), ``bound`` in [1, 2**32): no division but on rejection.
+
+    Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019.
+    """
+    size, half = np.uint64(bound), np.uint64(32)
+    low_bits = np.uint64(2**32 - 1)
+    value, state = next_u64(state)
+    product = (value >> half) * size
+    if (product & low_bits) < size:
+        least = (np.uint64(2**32) - size) % size
+        while (product & low_bits) < least:
+            value, state = next_u64(state)
+            product = (value >> half) * size
+    return np.int64(product >> half), state
+
+
 def as_seed(seed: int, name: str = "seed") -> np.uint64:
     """Check a seed and return it as kernels take it.
 

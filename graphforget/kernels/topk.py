@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 
 from graphforget.kernels.csr import IntArray, as_csr, as_ids
+from graphforget.kernels.threads import threaded
 
 Floats = npt.NDArray[Any]
 
@@ -56,7 +57,7 @@ def masked_top_k(
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _top_k(
     scores: Floats,
     indptr: IntArray,
