@@ -6,7 +6,7 @@ Everything but the sampling is PyG's own, by inheritance: batching, workers, fea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 from torch_geometric import loader
@@ -17,7 +17,7 @@ from torch_geometric.typing import EdgeType
 from graphforget.errors import NotApplicable
 from graphforget.gnn.sampler import NeighborSampler
 
-Fans = NumNeighbors | Sequence[int] | Mapping[EdgeType, Sequence[int]]
+Fans: TypeAlias = NumNeighbors | Sequence[int] | Mapping[EdgeType, Sequence[int]]
 
 
 class NeighborLoader(loader.NeighborLoader):  # type: ignore[misc] # PyG has no annotations that mypy reads

@@ -105,15 +105,16 @@ class NeighborSampler(BaseSampler):  # type: ignore[misc] # PyG has no annotatio
             raise InputError(str(error)) from error
 
     def _fan_outs(self) -> dict[str, list[int]]:
-        if not self.is_hetero:
+        types = self.columns.edge_types
+        if types is None:
             if not isinstance(self.num_neighbors.values, list | tuple):
                 raise InputError(f"a graph of one edge type takes one list (got {self.num_neighbors.values})")
             return {HOMOGENEOUS: list(self.num_neighbors.get_values())}
         try:
-            found = self.num_neighbors.get_values(self.columns.edge_types)
+            found = self.num_neighbors.get_values(list(types))
         except ValueError as error:
             raise InputError(f"num_neighbors: {error}; give each edge type a list, or a default") from error
-        return {"__".join(each): list(found[each]) for each in self.columns.edge_types}
+        return {"__".join(each): list(found[each]) for each in types}
 
     @property
     def is_hetero(self) -> bool:

@@ -1,9 +1,9 @@
 """Negative items for pairwise ranking: uniform, or by weight (popularity), never one of the user's own.
 
-The interactions are checked once; a draw then costs a binary search in the user's row. Uniform draws are ranks among the
-items that are left, so nothing is rejected. Weighted draws come from an alias table and are rejected while they hit the
-row; a user who rejects many (whose own items hold nearly all the weight) is served by one walk over the weights that
-are left, so that no draw hangs and every draw has the right distribution.
+The interactions are checked once; a draw then costs a binary search in the user's row. Uniform draws are ranks among
+the items that are left, so nothing is rejected. Weighted draws come from an alias table and are rejected while they hit
+the row; a user who rejects many (whose own items hold nearly all the weight) is served by one walk over the weights
+that are left, so that no draw hangs and every draw has the right distribution.
 
 Source: Vose, "A linear algorithm for generating random numbers with a given distribution", IEEE TSE 1991 (alias table).
 """

@@ -21,6 +21,8 @@ from graphforget.kernels.places import Hash, Table
 from graphforget.kernels.rng import as_seed, derive
 
 ONLY = ""  # the kind of nodes where there is one kind
+Edges = tuple[IntArray, IntArray, IntArray]  # places of the sources, of the targets, slots
+_NONE: Edges = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +155,10 @@ class HopSampler:
         if induced and self.disjoint:
             raise ValueError("an induced subgraph is that of all seeds together; leave out disjoint or induced")
         for hop in range(self.hops):
-            state.advance()
             for number, (name, relation) in enumerate(self.relations.items()):
                 salt = np.uint64(derive(start, hop, number))
                 state.draw(name, relation, self.fan_outs[name][hop], salt)
-        state.advance()
+            state.advance()
         return state.sample(induced)
 
 
@@ -168,11 +169,11 @@ class _State:
         self, sampler: HopSampler, seeds: Mapping[str, npt.ArrayLike], times: Mapping[str, npt.ArrayLike] | None
     ) -> None:
         self.sampler = sampler
-        self.nodes: dict[str, list[IntArray]] = {}
+        self.nodes: dict[str, list[IntArray]] = {}  # the seeds, then what each hop has added
         self.batch: dict[str, list[IntArray]] = {}
-        self.fresh: dict[str, list[IntArray]] = {kind: [] for kind in sampler.num_nodes}
+        self.fresh: dict[str, list[IntArray]] = {kind: [] for kind in sampler.num_nodes}  # of the hop under way
         self.edges: dict[str, list[tuple[IntArray, IntArray, IntArray]]] = {name: [] for name in sampler.relations}
-        self.before = dict.fromkeys(sampler.num_nodes, 0)  # nodes that lie before those of the last hop
+        self.before = dict.fromkeys(sampler.num_nodes, 0)  # places before those of the frontier
         self.places: dict[str, Table | Hash] = {}
         first, when = 0, []
         for kind in {**dict.fromkeys(seeds), **dict.fromkeys(sampler.num_nodes)}:  # the seeds' order counts batches
@@ -195,28 +196,24 @@ class _State:
             raise ValueError("the relations have times: give the time of each seed")
 
     def advance(self) -> None:
-        """Make what was found since the last call the frontier."""
-        if not hasattr(self, "frontier"):
-            self.frontier = {kind: parts[0] for kind, parts in self.nodes.items()}
-            return
-        size, disjoint = self.sampler.num_nodes, self.sampler.disjoint
+        """Make what the hop has added the frontier of the next."""
+        disjoint = self.sampler.disjoint
         for kind, parts in self.fresh.items():
             ids = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-            self.before[kind] += len(self.frontier[kind])
+            self.before[kind] += len(self.nodes[kind][-1])
             if disjoint:
-                self.batch[kind].append(ids // max(size[kind], 1))
-                ids = ids % max(size[kind], 1)
+                count = max(self.sampler.num_nodes[kind], 1)
+                self.batch[kind].append(ids // count)
+                ids = ids % count
             self.nodes[kind].append(ids)
-            self.frontier[kind] = ids
             parts.clear()
 
     def draw(self, name: str, relation: Relation, fan_out: int, salt: np.uint64) -> None:
         """Draw the sources of a relation for its frontier."""
-        sampler, front = self.sampler, self.frontier[relation.target]
+        sampler, front = self.sampler, self.nodes[relation.target][-1]
         batch = self.batch[relation.target][-1]
         if fan_out == 0 or not len(front):
-            empty = np.empty(0, dtype=np.int64)
-            self.edges[name].append((empty, empty, empty))
+            self.edges[name].append(_NONE)
             return
         ends = None
         if relation.time is not None and self.times is not None:
@@ -239,34 +236,39 @@ class _State:
     def sample(self, induced: bool) -> Sample:
         """Put the parts together."""
         nodes = {kind: np.concatenate(parts) for kind, parts in self.nodes.items()}
-        counts = {name: [len(part[0]) for part in parts] for name, parts in self.edges.items()}
-        edges = {
-            name: tuple(np.concatenate(column) for column in zip(*parts, strict=True)) if parts else _NONE
-            for name, parts in self.edges.items()
-        }
+        batch = {kind: np.concatenate(parts) for kind, parts in self.batch.items()}
         if induced:
             edges = {name: self._induced(one, nodes) for name, one in self.sampler.relations.items()}
-        batch = {kind: np.concatenate(parts) for kind, parts in self.batch.items()}
+        else:
+            edges = {name: _joined(parts) for name, parts in self.edges.items()}
+        counts = {name: [len(part[0]) for part in parts] for name, parts in self.edges.items()}
         return Sample(
-            nodes,
-            batch if self.sampler.disjoint else None,
-            *({name: parts[column] for name, parts in edges.items()} for column in range(3)),
-            {kind: [len(part) for part in parts] for kind, parts in self.nodes.items()},
-            None if induced else counts,
+            nodes=nodes,
+            batch=batch if self.sampler.disjoint else None,
+            rows={name: parts[0] for name, parts in edges.items()},
+            cols={name: parts[1] for name, parts in edges.items()},
+            slots={name: parts[2] for name, parts in edges.items()},
+            num_nodes={kind: [len(part) for part in parts] for kind, parts in self.nodes.items()},
+            num_edges=None if induced else counts,
         )
 
-    def _induced(self, relation: Relation, nodes: Mapping[str, IntArray]) -> tuple[IntArray, ...]:
-        targets, places = nodes[relation.target], self.places[relation.source]
-        assert isinstance(places, Table)
-        offsets, slots = slots_of(relation.indptr, relation.indices, targets, ALL, np.uint64(0), False)
-        rows = places.find(as_ids("indices", relation.indices[slots], self.sampler.num_nodes[relation.source]))
+    def _induced(self, relation: Relation, nodes: Mapping[str, IntArray]) -> Edges:
+        table = self.sampler._tables[relation.source]
+        offsets, slots = slots_of(
+            relation.indptr, relation.indices, nodes[relation.target], ALL, np.uint64(0), replace=False
+        )
+        rows = table.find(as_ids("indices", relation.indices[slots], self.sampler.num_nodes[relation.source]))
         cols = np.empty_like(slots)
         _owners(offsets, 0, cols)
         keep = rows >= 0
         return rows[keep], cols[keep], slots[keep]
 
 
-_NONE = (np.empty(0, dtype=np.int64),) * 3
+def _joined(parts: Sequence[Edges]) -> Edges:
+    if not parts:
+        return _NONE
+    rows, cols, slots = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return rows, cols, slots
 
 
 @njit(cache=True, nogil=True)

@@ -123,7 +123,9 @@ def _now(of: IntArray, degree: IntArray, nodes: IntArray, left: IntArray) -> Int
 
 def _refuse(indices: IntArray, slots: IntArray, missing: int) -> None:
     if missing >= 0:
-        raise ValueError(f"slot {slots[missing]} (to {indices[slots[missing]]}) has no twin; pass a symmetric adjacency")
+        raise ValueError(
+            f"slot {slots[missing]} (to {indices[slots[missing]]}) has no twin; pass a symmetric adjacency"
+        )
 
 
 @njit(cache=True, nogil=True)

@@ -120,7 +120,7 @@ class Hash:
 
 
 @njit(cache=True, nogil=True)
-def _slot(keys: IntArray, one: int) -> int:
+def _slot(keys: IntArray, one: int) -> np.int64:
     last = len(keys) - 1
     slot = np.int64(mix(np.uint64(one)) & np.uint64(last))
     while keys[slot] >= 0 and keys[slot] != one:

@@ -17,7 +17,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FORKED = []  # holds one entry in a forked process
+_FORKED: list[bool] = []  # holds one entry in a forked process
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=functools.partial(_FORKED.append, True))
 

@@ -16,10 +16,12 @@ from recsys.recbole.checkpoint import Loaded, load, save
 from recsys.recbole.compat import compatible, trusted
 from recsys.recbole.convert import splits_of, to_graph
 from recsys.recbole.models import excluded, supported
+from recsys.recbole.sampler import KernelSampler
 from recsys.recbole.wrap import Wrapped
 
 __all__ = [
     "Data",
+    "KernelSampler",
     "Loaded",
     "Result",
     "Wrapped",
