@@ -49,11 +49,15 @@ class Negatives:
             raise ValueError(f"num_items must lie in [0, 2**32) (got {num_items})")
         self.num_users, self.num_items = len(offsets) - 1, int(num_items)
         self.indptr, self.indices = distinct(offsets, items, np.arange(self.num_users), self.num_items)
-        self.weights = None if weights is None else _checked(weights, self.num_items)
-        allowed = np.ones(self.num_items, dtype=bool) if self.weights is None else self.weights > 0
-        used = np.concatenate([[0], np.cumsum(allowed[self.indices])])[self.indptr]
-        self.full = np.diff(used) >= allowed.sum()
-        self.table = None if self.weights is None else alias_table(self.weights)
+        self.weights: FloatArray | None = None
+        self.table: tuple[FloatArray, IntArray] | None = None
+        self.full = np.diff(self.indptr) >= self.num_items
+        if weights is not None:
+            self.weights = _checked(weights, self.num_items)
+            self.table = alias_table(self.weights)
+            drawable = self.weights > 0
+            used = np.concatenate([[0], np.cumsum(drawable[self.indices])])[self.indptr]
+            self.full = np.diff(used) >= drawable.sum()
 
     def draw(self, users: npt.ArrayLike, seed: int) -> IntArray:
         """Draw an item for each of some users.

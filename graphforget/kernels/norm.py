@@ -41,13 +41,15 @@ def sym_norm(indptr: npt.ArrayLike, indices: npt.ArrayLike) -> FloatArray:
         indices: [E] in [0, N).
 
     Raises:
-        ValueError: the arrays do not fit together or a column is no row.
+        ValueError: the arrays do not fit together, a column is no row, or a neighbour has no row of its own.
 
     Example:
         >>> sym_norm([0, 1, 3, 4], [1, 0, 2, 1]).round(3).tolist()
         [0.707, 0.707, 0.707, 0.707]
     """
     indptr, indices = as_csr(indptr, as_ids("indices", indices, len(np.asarray(indptr)) - 1))
+    if len(lone := np.flatnonzero(np.diff(indptr)[indices] == 0)):
+        raise ValueError(f"slot {lone[0]} (to {indices[lone[0]]}) has no twin; pass a symmetric adjacency")
     out = np.empty(len(indices))
     _norm(indptr, indices, out)
     return out
