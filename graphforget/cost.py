@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+import graphforget.sparse  # noqa: F401 - registers graphforget::spmm
+
 SAMPLE_SECONDS = 0.005
 
 
@@ -87,6 +89,7 @@ def flop_counter() -> FlopCounterMode:
         aten.index_add_: _raw(lambda x, dim, index, source, **_: int(source.numel())),
         aten.scatter_add: _raw(lambda x, dim, index, source, **_: int(source.numel())),
         aten.scatter_add_: _raw(lambda x, dim, index, source, **_: int(source.numel())),
+        torch.ops.graphforget.spmm: _raw(lambda indptr, indices, values, dense: 2 * len(values) * int(dense.shape[1])),
     }
     counter = FlopCounterMode(display=False, custom_mapping=mapping)
     # its hooks that tell modules apart raise on autograd.grad for a parameter that a module returned, as BPR's does

@@ -18,10 +18,12 @@ from recsys.recbole.convert import splits_of, to_graph
 from recsys.recbole.modalities import settings_for
 from recsys.recbole.models import excluded, supported
 from recsys.recbole.own import model_class
+from recsys.recbole.sampler import KernelSampler
 from recsys.recbole.wrap import Wrapped
 
 __all__ = [
     "Data",
+    "KernelSampler",
     "Loaded",
     "Result",
     "Wrapped",
