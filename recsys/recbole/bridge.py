@@ -85,12 +85,13 @@ def unlearn(
     users: Iterable[str] | None = None,
     items: Iterable[str] | None = None,
     interactions: Iterable[tuple[str, str]] | None = None,
+    features: Mapping[str, Iterable[str]] | None = None,
     method: str | Unlearner = "row_reset",
     task: Task[Any] | None = None,
     skip_missing: bool = False,
     seed: int = 0,
 ) -> Result:
-    """Unlearn users, items or single interactions from a trained model of RecBole.
+    """Unlearn users, items, single interactions or item features from a trained model of RecBole.
 
     Args:
         model: an instance of a supported class (:func:`recsys.recbole.supported`); left untouched.
@@ -100,6 +101,7 @@ def unlearn(
         users: raw tokens, as in the .inter file.
         items: raw tokens.
         interactions: (user, item) pairs of raw tokens.
+        features: modality -> raw tokens of items whose features go (a withdrawn licence); only our own models read any.
         method: a name in ``METHODS`` or any Unlearner.
         task: how such models run; None takes learning rate, batch size and weight decay of the config.
         skip_missing: leave out tokens that the data does not know, instead of raising.
@@ -109,7 +111,9 @@ def unlearn(
         InputError: an unsupported or foreign model, unknown tokens, or an empty request; nothing was changed.
     """
     data = (train_data, valid_data, test_data)
-    forgotten = resolve(_datasets(data), users, items, interactions, skip_missing)
+    forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
+    if forgotten.features and not isinstance(model, Own):
+        raise InputError(f"{type(model).__name__} of RecBole reads no item features; nothing has to be unlearned")
     chosen = _method(method)
     train, valid = dataset_of(train_data), dataset_of(valid_data)
     config = train.config
@@ -140,6 +144,7 @@ def filtered(
     users: Iterable[str] | None = None,
     items: Iterable[str] | None = None,
     interactions: Iterable[tuple[str, str]] | None = None,
+    features: Mapping[str, Iterable[str]] | None = None,
     skip_missing: bool = False,
 ) -> Data:
     """Return data loaders without users, items or interactions, ids unchanged, as :func:`unlearn` does.
@@ -154,13 +159,14 @@ def filtered(
         users: raw tokens, as in the .inter file.
         items: raw tokens.
         interactions: (user, item) pairs of raw tokens.
+        features: modality -> raw tokens of items whose features go.
         skip_missing: leave out tokens that the data does not know, instead of raising.
 
     Raises:
         InputError: unknown tokens, or an empty request.
     """
     data = (train_data, valid_data, test_data)
-    forgotten = resolve(_datasets(data), users, items, interactions, skip_missing)
+    forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
     with compatible():
         return _filtered(dataset_of(train_data).config, data, forgotten)
 
@@ -232,7 +238,7 @@ def _filtered(config: Any, data: Iterable[Any], forgotten: Forgotten) -> Data:
 
 
 def _request(forgotten: Forgotten, dataset: Any, graph: Graph) -> ForgetRequest:
-    if not bool(forgotten.hit(dataset).any()):
+    if not (bool(forgotten.hit(dataset).any()) or forgotten.features):
         raise InputError("the model was not trained on any of these interactions; nothing has to be unlearned")
     parts = {}
     nodes = torch.cat([forgotten.users, forgotten.items + graph.size[0]])
@@ -241,6 +247,7 @@ def _request(forgotten: Forgotten, dataset: Any, graph: Graph) -> ForgetRequest:
     learned = forgotten.pairs[:, graph.has_edges(forgotten.pairs).cpu()]
     if learned.shape[1]:
         parts["edge"] = learned
+    parts |= {f"modality:{name}": rows for name, rows in forgotten.features.items()}
     return ForgetRequest(parts)
 
 

@@ -43,6 +43,27 @@ def features_of(dataset: Any) -> dict[str, Tensor]:
     return found
 
 
+def blank(dataset: Any, modality: str, items: Tensor) -> None:
+    """Set the rows of some items to zero in what a data set holds of one modality; its tensors must be its own.
+
+    Args:
+        dataset: a copy whose feature columns may be changed.
+        modality: a key of :func:`features_of`.
+        items: [n] ids.
+    """
+    for token, column in (dataset.config["preload_weight"] or {}).items():
+        if token in dataset._preloaded_weight and _name(dataset, column) == modality:
+            dataset._preloaded_weight[token][items.numpy()] = 0
+    for feat_name in dataset.feat_name_list:
+        feat = getattr(dataset, feat_name)
+        keys = [field for field in dataset.alias["item_id"] if field in feat]
+        if feat_name in ("inter_feat", "user_feat") or not keys:
+            continue
+        for column in feat:
+            if dataset.field2type[column].value == "float_seq" and _name(dataset, column) == modality:
+                feat[column][torch.isin(feat[keys[0]], items)] = 0
+
+
 def settings_for(folder: str | PathLike[str]) -> dict[str, Any]:
     r"""Return what RecBole's Config needs to read a folder of atomic files with all its modalities.
 

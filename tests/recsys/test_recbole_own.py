@@ -21,7 +21,7 @@ from recsys.recbole.modalities import features_of, settings_for
 from recsys.recbole.models import general_recommenders, main
 from recsys.row_reset import RowReset
 from recsys.task import Recommendation
-from tests.recsys.recbole_small import Run, own_scores, settings, write_small
+from tests.recsys.recbole_small import Run, own_scores, run, settings, write_small
 from tests.small import same_random_state
 
 TASK = Recommendation(recipe=Recipe(epochs=1, patience=1, lr=1e-3, batch_size=2048))
@@ -114,6 +114,38 @@ def test_recbole_trains_scores_and_loads_it_and_it_forgets(key, folder, own_fold
     assert {name: float(value) for name, value in theirs.items()} == after
     assert model.graph.edge_index.sort().values.equal(graph.edge_index.sort().values)
     assert all(model.graph.features[name].equal(values) for name, values in graph.features.items())
+
+
+@pytest.mark.parametrize("key", ["freedom", "vbpr"])
+def test_a_withdrawn_modality_is_gone_from_model_data_and_files(key, folder, own_folder):
+    done = trained(key, folder, epochs=1)
+    tokens = [str(token) for token in done.train.dataset.id2token("item_id", [4, 6])]
+    given = (done.model, done.train, done.valid, done.test)
+    result = plugin.unlearn(*given, features={"image": tokens}, method=RowReset(epochs=1), task=TASK)
+    plugin.save(result, own_folder / "new.pth")
+    again = plugin.load(own_folder / "new.pth")
+    old = done.model.graph.features
+    for model in (result.model, again.model):
+        new = model.graph.features
+        assert not new["image"][[4, 6]].any()
+        assert new["image"][5].equal(old["image"][5])
+        assert new["text"].equal(old["text"])
+        assert model.graph.num_edges == done.model.graph.num_edges
+    assert old["image"][[4, 6]].any()  # what was given is as it was
+    assert plugin.evaluate(again.model, again.train_data, again.test_data) == plugin.evaluate(
+        result.model, result.train_data, result.test_data
+    )
+    with pytest.raises(UnknownName, match="did you mean 'image'"):
+        plugin.unlearn(*given, features={"imag": tokens}, method=QUICK, task=TASK)
+    with pytest.raises(InputError, match=r"does not know 1 of the request: item 'nothing'"):
+        plugin.unlearn(*given, features={"image": ["nothing"]}, method=QUICK, task=TASK)
+
+
+def test_a_model_of_recbole_has_no_features_to_forget(folder):
+    done = run("BPR", folder.parent, fit=False, **settings_for(folder))
+    token = str(done.train.dataset.id2token("item_id", 4))
+    with pytest.raises(InputError, match="BPR of RecBole reads no item features"):
+        plugin.unlearn(done.model, done.train, done.valid, features={"image": [token]}, method=QUICK, task=TASK)
 
 
 def test_scores_are_the_recommenders_own_on_every_path(folder):
