@@ -38,16 +38,16 @@ def main(
         folder = save(result, out)
     except GraphforgetError as error:
         console.print("[bold red]error:[/]", end=" ")
-        console.print(str(error), highlight=False, markup=False)
+        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
     table = Table("test", "before", "after", title=f"{out}, data in {folder}", title_justify="left")
     for name, value in before.items():
         table.add_row(name, f"{value:.4f}", f"{after[name]:.4f}")
     Console().print(table)
     for place, text in result.report.items():
-        console.print(f"{place}: {text}", highlight=False, markup=False)
+        console.print(f"{place}: {text}", highlight=False, markup=False, soft_wrap=True)
     if result.skipped:
-        console.print(f"left out, unknown: {', '.join(result.skipped)}", highlight=False, markup=False)
+        console.print(f"left out, unknown: {', '.join(result.skipped)}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,7 @@ def test_a_withdrawn_modality_is_gone_from_model_data_and_files(key, folder, own
         assert new["text"].equal(old["text"])
         assert model.graph.num_edges == done.model.graph.num_edges
     assert old["image"][[4, 6]].any()  # what was given is as it was
+    assert str(folder / "small.itemvis") in result.report["item files"]
     assert plugin.evaluate(again.model, again.train_data, again.test_data) == plugin.evaluate(
         result.model, result.train_data, result.test_data
     )
