@@ -95,7 +95,8 @@ class Bench:
 
     def more(self, result: Unlearned) -> Row:
         """Figures of a model that only the cell's domain has."""
-        return self.domain.more(Asked(self.task, self.whole, self.splits.test, self._drawn.target), result)
+        _, request, target = self._drawn
+        return self.domain.more(Asked(self.task, self.whole, self.splits.test, request, target), result)
 
     def blank(self, seed: int) -> nn.Module:
         """A never-trained model of the cell."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 Column = tuple[str, str]  # (part, metric)
 
 COLUMNS: dict[str, list[Column]] = {
@@ -14,7 +17,8 @@ COLUMNS: dict[str, list[Column]] = {
         ("all", "mia_auc"), ("all", "seconds"),
     ],
     "recommend": [
-        ("test", "recall@20"), ("forget", "recall@20"), ("forget", "js_to_gold"), ("test", "overlap@20"),
+        ("test", "recall@20"), ("forget", "recall@20"), ("forget", "recall@20_in_gold_range"),
+        ("forget", "js_to_gold"), ("test", "overlap@20"),
         ("all", "mia_auc_same_users"), ("forget", "pair_auc"), ("all", "seconds"),
     ],
 }  # fmt: skip
@@ -25,8 +29,10 @@ NAMES: dict[Column, str] = {
     ("test", "recall@20"): "test recall@20",
     ("test", "overlap@20"): "top-20 shared with gold",
     ("test", "target_hit@20"): "users shown the target",
+    ("test", "target_percentile"): "items below the target",
     ("forget", "accuracy"): "forget acc.",
     ("forget", "recall@20"): "forget recall@20",
+    ("forget", "recall@20_in_gold_range"): "in gold's range",
     ("forget", "pair_auc"): "AUC forgotten / random item",
     ("forget", "js_to_gold"): "JS to gold, forgotten",
     ("retain", "js_to_gold"): "JS to gold, retained",
@@ -36,6 +42,7 @@ NAMES: dict[Column, str] = {
     ("all", "mia_auc_same_users"): "MIA AUC, same users",
     ("all", "mi_ratio"): "MI ratio",
     ("all", "seconds"): "seconds",
+    ("all", "noise_shift"): "score change by noise",
     ("all", "u_lira_auc"): "U-LiRA AUC",
     ("all", "u_lira_tpr_at_1pct_fpr"): "U-LiRA TPR at 1 % FPR",
     ("forget", "relearn_epochs"): "relearn epochs",
@@ -43,18 +50,25 @@ NAMES: dict[Column, str] = {
 ATTACKS = [("all", "u_lira_auc"), ("all", "u_lira_tpr_at_1pct_fpr"), ("forget", "relearn_epochs")]  # where asked for
 
 UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20"}  # on the test part
-PLANTED = {"recommend": ("test", "target_hit@20")}  # what planted data changes; else the utility
+VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
+PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 
 
-def columns_of(task: str, pool: str = "") -> list[Column]:
-    """The columns of a task; of planted data also what it was planted for."""
-    shown = COLUMNS[task]
-    return [planted(task), *shown] if pool == "poison" and planted(task) not in shown else shown
+def columns_of(task: str, pool: str = "", kind: str = "") -> list[Column]:
+    """The columns of a task; of planted data also what it was planted for, of features what noise in them changes."""
+    shown = COLUMNS[task] if kind not in VALUES else [VALUES[kind], *COLUMNS[task]]
+    more = [column for column in PLANTED.get(task, []) if pool == "poison"]
+    return [*more, *shown]
+
+
+def columns_for(row: Mapping[str, Any]) -> list[Column]:
+    """The columns of the request that a row of results belongs to."""
+    return columns_of(row["task"], row["pool"], row["kind"])
 
 
 def planted(task: str) -> Column:
     """The figure that planted data spoils."""
-    return PLANTED.get(task, ("test", UTILITY[task]))
+    return PLANTED[task][-1] if task in PLANTED else ("test", UTILITY[task])
 
 
 def in_floors(column: Column, value: float, floor: float) -> float | None:

@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     task: Task[Graph]
     split: ForgetSplit[Graph]
     test: Graph
+    request: ForgetRequest
     target: int | None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.columns import UTILITY, columns_of
+from benchmarks.columns import UTILITY, columns_for
 from benchmarks.runner import grouped, reasons
 from graphforget.errors import GraphforgetError, missing_extra
 from graphforget.metrics import mean_interval
@@ -89,7 +89,7 @@ def render(report: Report, title: str) -> str:
             "svg": Markup(draw(group)),
             "curves": Markup(draw_curves(group)),
             "unfinished": sum(not row["converged"] for row in group.select(metric="best_epoch")),
-            "columns": columns_of(group.rows[0]["task"], group.rows[0]["pool"]),
+            "columns": columns_for(group.rows[0]),
             "rows": [_row(group, role, method) for role, method in group.models()],
             "reasons": reasons(group),
         }
@@ -101,7 +101,7 @@ def render(report: Report, title: str) -> str:
 
 def _row(group: Report, role: str, method: str) -> dict[str, Any]:
     cells = []
-    for part, metric in columns_of(group.rows[0]["task"], group.rows[0]["pool"]):
+    for part, metric in columns_for(group.rows[0]):
         low, value, high = interval(group, role, method, part, metric)
         cells.append(
             "-" if value is None else _short(value) + ("" if low is None else f" ± {_short((high - low) / 2)}")

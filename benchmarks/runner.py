@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.arguments import parse
 from benchmarks.bench import Bench
 from benchmarks.cell import OPTIONAL, plan, rows_of
-from benchmarks.columns import columns_of
+from benchmarks.columns import columns_for
 from benchmarks.lira import Lira
 from benchmarks.serve import serve
 from graphforget.attack import AttackResult
@@ -176,7 +176,7 @@ def show(report: Report) -> None:
     for title, group in grouped(report).items():
         seeds, one = len({row["seed"] for row in group.rows}), group.rows[0]
         caption = f"{title} ({seeds} seed{'s' if seeds > 1 else ''})"
-        console.print(group.table(columns_of(one["task"], one["pool"]), caption))
+        console.print(group.table(columns_for(one), caption))
         for text in reasons(group):
             console.print(text, highlight=False, markup=False)
 

@@ -14,13 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+import graphforget.sparse  # noqa: F401 - registers graphforget::spmm
 
 SAMPLE_SECONDS = 0.005
 
@@ -87,8 +89,14 @@ def flop_counter() -> FlopCounterMode:
         aten.index_add_: _raw(lambda x, dim, index, source, **_: int(source.numel())),
         aten.scatter_add: _raw(lambda x, dim, index, source, **_: int(source.numel())),
         aten.scatter_add_: _raw(lambda x, dim, index, source, **_: int(source.numel())),
+        torch.ops.graphforget.spmm: _raw(lambda indptr, indices, values, dense: 2 * len(values) * int(dense.shape[1])),
     }
-    return FlopCounterMode(display=False, custom_mapping=mapping)
+    counter = FlopCounterMode(display=False, custom_mapping=mapping)
+    # its hooks that tell modules apart raise on autograd.grad for a parameter that a module returned, as BPR's does
+    untracked: Any = nullcontext()
+    untracked.parents = {"Global"}
+    counter.mod_tracker = untracked
+    return counter
 
 
 def _raw(formula: Callable[..., int]) -> Callable[..., int]:

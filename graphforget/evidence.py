@@ -2,7 +2,8 @@
 
 The distance that counts is unlearned to gold, read beside the noise floor (gold to gold). The papers' figures are
 reported too, always with gold's value beside them. With K golds a distance is the mean over the golds, the floor the
-mean over their pairs.
+mean over their pairs. Of the task's own score ``gold`` also has the lowest and the highest of the golds
+(``SCORE_low``, ``SCORE_high``), and a method whether it lies between them (``SCORE_in_gold_range``, 1 or 0).
 """
 
 from __future__ import annotations
@@ -62,13 +63,16 @@ def compare(
     report.add(ORIGINAL, "", whole_row | profile_row(task, profile(task, split, test, whole), profiles))
     each = [scores(task, split, views, batches, gold, truth[k], before, None) for k, gold in enumerate(golds)]
     each = [row | profile_row(task, profiles[k], []) for k, row in enumerate(each)]
-    report.add("gold", "retrain", average(each))
+    low, high = spread(each, task.score_name)
+    report.add("gold", "retrain", average(each) | named(low, "low") | named(high, "high"))
     apart = [profile_row(task, one, profiles[:k] + profiles[k + 1 :], own=False) for k, one in enumerate(profiles)]
     report.add("gold_other_seed", "retrain", floor(task, split, batches, truth) | average(apart))
     for name, result in (unlearned or {}).items():
         after = answers(task, result, views)
         row = scores(task, split, views, batches, result, after, before, truth)
-        report.add("unlearned", name, row | profile_row(task, profile(task, split, test, result), profiles))
+        row |= profile_row(task, profile(task, split, test, result), profiles)
+        inside = {key: float(low[key] <= row[key] <= high[key]) for key in low}
+        report.add("unlearned", name, row | named(inside, "in_gold_range"))
     return report
 
 
@@ -89,6 +93,17 @@ def average(rows: Sequence[Row]) -> Row:
     """Mean of each figure that every row holds; {} of no rows."""
     common = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
     return {key: mean(row[key] for row in rows) for key in common}
+
+
+def spread(rows: Sequence[Row], metric: str) -> tuple[Row, Row]:
+    """The lowest and the highest of the golds' figures of one metric, on forget and test."""
+    keys = [(part, metric) for part in ("forget", "test") if all((part, metric) in row for row in rows)]
+    return {key: min(row[key] for row in rows) for key in keys}, {key: max(row[key] for row in rows) for key in keys}
+
+
+def named(row: Row, word: str) -> Row:
+    """The same figures with a word behind the name of the metric."""
+    return {(part, f"{metric}_{word}"): value for (part, metric), value in row.items()}
 
 
 def answers(task: Task[Any], result: Unlearned, views: Mapping[str, Any]) -> dict[str, Tensor]:

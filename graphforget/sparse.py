@@ -10,6 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from graphforget.kernels.spmm import spmm
+
+# Where our kernel takes over from torch's CSR product on the CPU: measured, it is then 1.4 to 2.8 times as fast; on
+# narrower or smaller matrices, which stay in the cache, torch's is as fast or faster.
+LEAST_WIDTH, LEAST_BYTES = 64, 2**22
+
 
 class Sparse(NamedTuple):
     """A CSR matrix beside its transpose; the backward of a product multiplies with the transpose."""
@@ -22,12 +28,32 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dense: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:
         ctx.matrix, ctx.transpose = matrix, transpose
-        return matrix @ dense.contiguous()  # a transposed view costs ten times as much
+        return _times(matrix, dense.contiguous())  # a transposed view costs ten times as much
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         # a product again, so that second derivatives (influence functions) exist
         return _Product.apply(grads[0].contiguous(), ctx.transpose, ctx.matrix), None, None  # type: ignore[no-untyped-call]
+
+
+def _times(matrix: Tensor, dense: Tensor) -> Tensor:
+    if (
+        dense.dim() == 2
+        and dense.shape[1] >= LEAST_WIDTH
+        and dense.nbytes >= LEAST_BYTES
+        and dense.device.type == "cpu"
+    ):
+        indptr, indices, values = matrix.crow_indices(), matrix.col_indices(), matrix.values()
+        if indices.dtype == torch.int64 and values.dtype == dense.dtype in (torch.float32, torch.float64):
+            found: Tensor = kernel_product(indptr, indices, values, dense)
+            return found
+    return matrix @ dense
+
+
+@torch.library.custom_op("graphforget::spmm", mutates_args=())
+def kernel_product(indptr: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    """[n, d] CSR @ dense by our kernel, as an operator that torch's counters see."""
+    return torch.from_numpy(spmm(indptr.numpy(), indices.numpy(), values.numpy(), dense.numpy()))
 
 
 def product(sparse: Sparse, dense: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Profile:
     Args:
         user: [U, d].
         item: [I, d].
-        parts: forget, retain and test.
+        parts: forget, retain, valid and test.
         pairs: [2, F] the forgotten interactions.
         held: [2, H] test interactions of the users that the request speaks for, those of removed users among them.
         near: [n] bool, which users of the test part the request speaks for.
@@ -68,9 +68,7 @@ class Profile:
             max_users: rank for at most so many users of a part.
         """
         retain = split.retain
-        gone = retain.removed if retain.removed is not None else torch.zeros(retain.num_nodes, dtype=torch.bool)
-        ends = test.edge_index + torch.tensor([[0], [retain.size[0]]])
-        kept = test.with_edges(~gone[ends].any(0))
+        kept = remaining(test, retain)
         shown = derived.of(retain).positives
 
         def part(view: Graph, mask: tuple[IntArray, IntArray]) -> Part:
@@ -81,6 +79,7 @@ class Profile:
         parts = {
             "forget": part(split.forget, shown),
             "retain": part(split.untouched, nothing),
+            "valid": part(split.held_out, shown),
             "test": part(kept, shown),
         }
         asked = torch.from_numpy(parts["test"].ranked.users)
@@ -150,3 +149,16 @@ class Profile:
         """[n] a pair's score above the user's mean."""
         u = self.user.index_select(0, pairs[0])
         return (u * (self.item.index_select(0, pairs[1]) - self.item.mean(0))).sum(1)
+
+
+def remaining(view: Graph, retain: Graph) -> Graph:
+    """Return a view without the interactions of the users and items that a request removed.
+
+    Args:
+        view: held-out or test interactions.
+        retain: the retained part.
+    """
+    if retain.removed is None:
+        return view
+    ends = view.edge_index + torch.tensor([[0], [retain.size[0]]], device=view.device)
+    return view.with_edges(~retain.removed[ends].any(0))

@@ -148,8 +148,10 @@ def poison(
 ) -> tuple[Splits[Graph], ForgetRequest]:
     """Plant shilling users who push one item, and return the splits with the request that removes them.
 
-    Their rows follow the users that were there. Each interacts with the target and with random other items, with the
-    best rating and the latest time of the train part, where it has these.
+    Their rows follow the users that were there. Each interacts with the target and with other items drawn by
+    popularity (a share for each train interaction, and one more; our default), so that they look like everybody: of
+    planted users with random items next to nobody is shown the target. They have the best rating and the latest time of
+    the train part, where it has these.
 
     Args:
         splits: bipartite, with nothing removed yet.
@@ -181,10 +183,14 @@ def poison(
     if other := sorted(set(train.edge_attrs) - {"rating", "time"}):
         raise InputError(f"planted interactions can only carry rating and time (got {other}); drop the others first")
     rng = np.random.default_rng(seed)
+    shares = 1.0 + torch.bincount(train.edge_index[1], minlength=items).cpu().numpy()
+    shares[target] = 0
     rows = []
     for _ in range(users):
-        others = rng.choice(items - 1, items_each - 1, replace=False) if items_each > 1 else np.empty(0, dtype=np.int64)
-        rows.append(np.concatenate([[target], others + (others >= target)]))
+        others = np.empty(0, dtype=np.int64)
+        if items_each > 1:
+            others = rng.choice(items, items_each - 1, replace=False, p=shares / shares.sum())
+        rows.append(np.concatenate([[target], others]))
     planted = torch.arange(old, old + users, device=train.device)
     added = torch.stack(
         [planted.repeat_interleave(items_each), torch.from_numpy(np.concatenate(rows)).to(train.device)]

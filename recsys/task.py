@@ -9,13 +9,14 @@ BPR and its reverse has label 1. Asked alone its second logit is the user's mean
 pair is how far it stands above the user's average item.
 
 Negatives avoid the positives of context and view. Items that a request removed are no negative: a model that never saw
-an item cannot be taught that it is disliked. ``removed_negatives`` keeps them in, as RecBole's sampler does.
+an item cannot be taught that it is disliked. ``removed_negatives`` keeps them in, as RecBole's sampler does. They are
+uniform, or by popularity in the context, in which nothing forgotten counts any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -24,10 +25,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, unknown
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
 from graphforget.kernels import csr, khop, negative
+from graphforget.kernels.bpr import Negatives
 from graphforget.task import Ask, Batch, Task, evaluating
 from graphforget.train import Recipe, draw_seed
 from recsys import derived, metrics
@@ -35,6 +37,8 @@ from recsys.profile import Profile
 from recsys.structure import pair_structure
 
 IntArray = npt.NDArray[np.int64]
+NEGATIVES = ("uniform", "popularity")
+UNSEEN = 1e-9  # interactions that an item without any counts for
 RECIPE = Recipe(epochs=1000, patience=60, lr=1e-3, batch_size=2048, eval_every=2)
 
 
@@ -71,6 +75,7 @@ class Recommendation(Task[Graph]):
         factory: see :class:`graphforget.task.Task`.
         cut: k of the recall@k and ndcg@k that training watches.
         removed_negatives: keep removed items in the pool of negatives.
+        negatives: ``uniform``, or ``popularity``: in proportion to the interactions of each item in the context.
         max_users: rank for at most so many users of a part, evenly spaced (None: for all).
 
     Example:
@@ -84,9 +89,14 @@ class Recommendation(Task[Graph]):
     recipe: Recipe | Any = RECIPE
     cut: int = 20
     removed_negatives: bool = False
+    negatives: str = "uniform"
     max_users: int | None = None
 
     score_name: ClassVar[str] = "recall@20"
+
+    def __post_init__(self) -> None:
+        if self.negatives not in NEGATIVES:
+            raise unknown("distribution of negatives", self.negatives, NEGATIVES)
 
     def batches(self, context: Graph, view: Graph, rng: torch.Generator | None) -> Iterator[Batch]:
         """Interactions once each, [2, B]; with ``rng`` triples [3, B] with a fresh negative each."""
@@ -104,16 +114,19 @@ class Recommendation(Task[Graph]):
             yield Batch(part, zeros)
 
     def triples(self, context: Graph, view: Graph, pairs: Tensor, seed: int) -> Tensor:
-        """[3, n] pairs with a uniform item that the user has in neither context nor view.
+        """[3, n] pairs with an item that the user has in neither context nor view.
 
         Raises:
             InputError: a user has every item.
         """
         indptr, indices, catalogue = self._taken(context, view)
+        users = pairs[0].cpu().numpy()
         try:
-            drawn = negative.structured_negatives(
-                indptr, indices, pairs[0].cpu().numpy(), len(catalogue), seed, exclude_self=False
-            )
+            if self.negatives == "popularity":
+                counts = derived.of(context).item_degree.cpu().numpy()[catalogue]
+                drawn = Negatives(indptr, indices, len(catalogue), counts + UNSEEN).draw(users, seed)
+            else:
+                drawn = negative.structured_negatives(indptr, indices, users, len(catalogue), seed, exclude_self=False)
         except ValueError as error:
             raise InputError(f"no negative item can be drawn: {error}; such a user teaches no preference") from error
         return torch.cat([pairs, torch.from_numpy(catalogue[drawn]).to(pairs.device)[None]])
@@ -249,10 +262,5 @@ def _besides(context: Graph, view: Graph) -> Graph:
     """The context without the interactions of a view, which are not hidden from its own ranking; cached."""
     table = _BESIDES.setdefault(context, WeakKeyDictionary())
     if view not in table:
-        own = torch.isin(_codes(context), _codes(view))
-        table[view] = context.with_edges(~own)  # a new Graph even when nothing goes: holding the key would leak it
+        table[view] = replace(context.without(view))  # a new Graph even when nothing goes: the key would keep itself
     return table[view]
-
-
-def _codes(graph: Graph) -> Tensor:
-    return graph.edge_index[0] * graph.size[1] + graph.edge_index[1]

@@ -20,6 +20,7 @@ from graphforget.graph import Graph
 from graphforget.splits import Splits
 from recsys.cards import Array, Vocabulary
 from recsys.readers import PARTS, SUFFIXES
+from recsys.readers.mmrec import NO_PART
 
 Files = dict[str, list[str] | Array]
 
@@ -35,6 +36,9 @@ def write_mmrec(
     vocabulary: Vocabulary | None = None,
 ) -> Path:
     """Write MMRec's layout: ``NAME.inter``, ``MODALITY_feat.npy``, ``u_id_mapping.csv`` and ``i_id_mapping.csv``.
+
+    MMRec counts users and items by the largest ids it reads. Where the last ones have no interaction, a row of the
+    x_label 9, which belongs to no part, keeps the numbers.
 
     Args:
         splits: bipartite, of the same size; ``rating`` and ``time`` are written where every part has them.
@@ -70,6 +74,10 @@ def write_mmrec(
     lines = ["\t".join(["userID", "itemID", *titles, "x_label"])]
     for part, view in enumerate(splits):
         lines += ["\t".join([*cells, str(part)]) for cells in _cells(view, attrs)]
+    last = [int(torch.cat([view.edge_index[side] for view in splits]).max()) for side in (0, 1)]
+    if (last[0] + 1, last[1] + 1) != splits.train.size:
+        ends = [str(count - 1) for count in splits.train.size]
+        lines.append("\t".join([*ends, *("0" for _ in titles), str(NO_PART)]))
     files[f"{name}.inter"] = lines
     return _written(Path(folder), files, ("*.inter", "*_feat.npy"))
 

@@ -37,6 +37,15 @@ def bounded(state: int, bound: int) -> int:
     raise AssertionError("a thousand rejections")
 
 
+def below(state: int, bound: int) -> int:
+    """Of the upper half of a word take the upper half of its product with the bound; draw again where that is biased."""
+    for value in splitmix(state, 1000):
+        product = (value >> 32) * bound
+        if product % 2**32 >= 2**32 % bound:
+            return product >> 32
+    raise AssertionError("a thousand rejections")
+
+
 def rank(seed: int, row: int, bound: int) -> int:
     """The first bounded number of a row's stream."""
     return bounded(mix(mix(seed) ^ row), bound)

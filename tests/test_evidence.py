@@ -23,11 +23,13 @@ from graphforget.gnn.data import load, load_splits
 from graphforget.gnn.models import GCN
 from graphforget.gnn.task import LinkPrediction, NodeClassification
 from graphforget.gnn.utu import UtU
+from graphforget.graph import Graph
 from graphforget.methods.retrain import Retrain
 from graphforget.relearn import relearn_epochs
 from graphforget.report import Report
 from graphforget.train import Recipe
 from graphforget.unlearner import Unlearned
+from recsys.models.bpr import BPR
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,26 @@ def test_the_posterior_attack_is_the_classifiers_and_nothing_where_too_few_are_u
     assert math.isnan(report.value("original", "all", "mia_posterior_auc"))
 
 
+def test_a_method_stands_beside_the_range_of_the_golds(trained):
+    task, splits, split, original, golds = trained[:5]
+    report = compare(task, split, splits.test, original=original, golds=golds, unlearned={"one": golds[0]})
+    for part in ("forget", "test"):
+        each = [
+            compare(task, split, splits.test, original=original, golds=[gold, gold]).value("gold", part, "auc")
+            for gold in golds
+        ]
+        assert report.value("gold", part, "auc_low") == pytest.approx(min(each))
+        assert report.value("gold", part, "auc_high") == pytest.approx(max(each))
+        assert report.value("unlearned", part, "auc_in_gold_range") == 1
+    no_op = Unlearned(original, splits.train, {})
+    report = compare(task, split, splits.test, original=original, golds=golds, unlearned={"no-op": no_op})
+    value, low, high = (
+        report.value(role, "forget", name)
+        for role, name in (("unlearned", "auc"), ("gold", "auc_low"), ("gold", "auc_high"))
+    )
+    assert report.value("unlearned", "forget", "auc_in_gold_range") == float(low <= value <= high)
+
+
 def test_one_gold_is_refused(trained):
     task, splits, split, model, golds = trained
     with pytest.raises(InputError, match="noise floor"):
@@ -120,6 +142,17 @@ def test_cost_counts_sparse_products_by_their_entries():
         kept += 1
     assert spent.peak_mib > 100
     assert spent.flops != spent.flops
+
+
+def test_cost_counts_gradients_of_a_model_that_returns_its_parameters():
+    """Torch's own counter refuses autograd.grad on a leaf that a module gave out, as every influence step asks for."""
+    graph = Graph(torch.tensor([[0, 1, 1], [0, 2, 1]]), (2, 3), bipartite=True)
+    model = BPR(2, 3, dim=8)
+    for gradients in (lambda loss: torch.autograd.grad(loss, list(model.parameters())), torch.Tensor.backward):
+        with cost.measure(count_flops=True) as spent:
+            users, items = model(graph)
+            gradients((users @ items.T).sum())
+        assert spent.flops == 3 * (2 * 2 * 8 * 3)  # the product, and one for each of its factors
 
 
 def test_the_report_reads_what_it_wrote_and_names_a_bad_line(tmp_path):

@@ -13,6 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from graphforget.errors import InputError, missing_extra
 from graphforget.gnn.pyg_interop import EDGE_MASK, NODE_MASK, emptied, labels_of, same_size
 from graphforget.graph import Graph
+from graphforget.kernels.csr import IntArray, check
 
 FEATURES, LABELS = ("feat", "x", "features"), ("label", "y", "labels")  # DGL's words first, then PyG's
 
@@ -99,6 +100,51 @@ def to_dgl(graph: Graph) -> Any:
     for name, value in graph.edge_attrs.items():
         made.edata[name] = value
     return made
+
+
+def csc_of_dgl(graph: Any) -> tuple[IntArray, IntArray, IntArray | None]:
+    """Return the columns of a DGL graph as kernels take them, in the graph's own memory.
+
+    Args:
+        graph: of one relation, with int64 ids (DGL's default) on the CPU. DGL sorts the rows of a graph made from
+            pairs by source only where it is asked to: see :func:`graphforget.kernels.check`.
+
+    Returns:
+        indptr [num_dst + 1], indices [E] the sources of the edges into each node, and [E] the edge id of each slot,
+        None where they are the same. Writing into them would change the graph.
+
+    Raises:
+        InputError: several relations, or ids that would have to be copied.
+    """
+    if len(graph.canonical_etypes) != 1:
+        raise InputError(f"a DGL graph must have one relation (got {graph.canonical_etypes}); take one with g[etype]")
+    if graph.idtype != torch.int64 or graph.device.type != "cpu":
+        raise InputError(f"ids must be int64 on the CPU (got {graph.idtype} on {graph.device}); call long() and cpu()")
+    indptr, indices, ids = graph.adj_tensors("csc")
+    return indptr.numpy(), indices.numpy(), ids.numpy() if len(ids) == len(indices) else None
+
+
+def dgl_of_csc(indptr: IntArray, indices: IntArray, num_src: int | None = None) -> Any:
+    """Return a DGL graph on the arrays themselves: slot i is edge i, and no array is copied.
+
+    Args:
+        indptr: [N + 1] int64.
+        indices: [E] int64 sources of the edges into each node.
+        num_src: number of sources where they are another kind of nodes than the targets.
+
+    Raises:
+        InputError: the arrays are no CSR.
+    """
+    dgl = _dgl()
+    count = len(indptr) - 1
+    try:
+        check(indptr, indices, count if num_src is None else num_src)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    arrays = torch.from_numpy(indptr), torch.from_numpy(indices), torch.arange(len(indices))
+    if num_src is None:
+        return dgl.graph(("csc", arrays), num_nodes=count)
+    return dgl.heterograph({("src", "to", "dst"): ("csc", arrays)}, num_nodes_dict={"src": num_src, "dst": count})
 
 
 def _first(frame: Any, names: Sequence[str]) -> str | None:

@@ -19,7 +19,7 @@ from torch_geometric.data import Data, HeteroData
 
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest
-from graphforget.gnn.dgl_interop import DGLModule, from_dgl, is_dgl, like_dgl, to_dgl
+from graphforget.gnn.dgl_interop import DGLModule, csc_of_dgl, dgl_of_csc, from_dgl, is_dgl, like_dgl, to_dgl
 from graphforget.gnn.nx_interop import from_networkx, like_networkx, to_networkx
 from graphforget.gnn.pyg_interop import (
     EDGE_MASK,
@@ -38,6 +38,8 @@ from graphforget.graph import Graph
 __all__ = [
     "DGLModule",
     "MarkForget",
+    "csc_of_dgl",
+    "dgl_of_csc",
     "from_dgl",
     "from_edge_list",
     "from_networkx",

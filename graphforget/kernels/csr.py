@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
+from graphforget.kernels.threads import threaded
+
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -184,7 +186,7 @@ def locate(indptr: npt.ArrayLike, indices: npt.ArrayLike, rows: npt.ArrayLike, c
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _locate(indptr: IntArray, indices: IntArray, rows: IntArray, cols: IntArray, out: IntArray) -> None:
     for i in prange(len(rows)):
         end = indptr[rows[i] + 1]
@@ -246,7 +248,7 @@ def common_neighbors(
     return sums
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _intersect(
     indptr: IntArray, indices: IntArray, u: IntArray, v: IntArray, weights: FloatArray | None, out: npt.NDArray[Any]
 ) -> None:

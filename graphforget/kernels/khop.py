@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from graphforget.kernels.csr import IntArray, as_csr, as_ids
+from graphforget.kernels.rng import wrapping
 
 MAX_HOPS = np.iinfo(np.int16).max - 1
 
@@ -136,14 +137,31 @@ def induced_edges(
     nodes = as_ids("nodes", nodes, num_nodes)
     if len(bad := np.flatnonzero(nodes[1:] <= nodes[:-1])):
         raise ValueError(f"nodes must be sorted and distinct (got {nodes[bad[0]]} then {nodes[bad[0] + 1]})")
-    places = np.zeros(num_nodes, dtype=np.int64)
-    places[nodes] = np.arange(1, len(nodes) + 1)
-    limit = int((indptr[nodes + 1] - indptr[nodes]).sum())
-    slots, sources, targets = (np.empty(limit, dtype=np.int64) for _ in range(3))
-    count = _induce(indptr, indices, nodes, places, slots, sources, targets)
+    words = np.zeros(num_nodes // 64 + 1, dtype=np.uint64)
+    before = np.zeros(len(words), dtype=np.int64)
+    limit = _mark(indptr, nodes, words, before)
+    slots, sources, targets = (np.empty(limit, dtype=np.int64) for _ in range(3))  # what is not written costs nothing
+    count = _induce(indptr, indices, nodes, num_nodes, words, before, slots, sources, targets)
     if count < 0:
         _refuse(indices, -1 - count, num_nodes)
-    return slots[:count].copy(), sources[:count].copy(), targets[:count].copy()
+    return slots[:count], sources[:count], targets[:count]
+
+
+@njit(cache=True, nogil=True)
+def _mark(indptr: IntArray, nodes: IntArray, words: npt.NDArray[np.uint64], before: IntArray) -> int:
+    """Set a bit for each node and count the nodes before each word; return how many slots the nodes have."""
+    one, limit = np.uint64(1), 0
+    for i in range(len(nodes)):
+        node = nodes[i]
+        words[node >> 6] |= one << np.uint64(node & 63)
+        limit += indptr[node + 1] - indptr[node]
+    last = 0
+    for i in range(len(nodes)):  # the position of the first node of a word, carried on over empty words
+        word = nodes[i] >> 6
+        if i == 0 or word != last:
+            before[word] = i
+            last = word
+    return limit
 
 
 @njit(cache=True, nogil=True)
@@ -151,23 +169,37 @@ def _induce(
     indptr: IntArray,
     indices: IntArray,
     nodes: IntArray,
-    places: IntArray,
+    num_nodes: int,
+    words: npt.NDArray[np.uint64],
+    before: IntArray,
     slots: IntArray,
     sources: IntArray,
     targets: IntArray,
 ) -> int:
-    count = 0
+    """Look each neighbour up in a bit a node; a bit's rank is the node's position. The bits stay in the cache."""
+    count, one = 0, np.uint64(1)
     for i in range(len(nodes)):
         for slot in range(indptr[nodes[i]], indptr[nodes[i] + 1]):
             node = indices[slot]
-            if node < 0 or node >= len(places):
+            if node < 0 or node >= num_nodes:
                 return -1 - slot
-            if places[node] > 0:
+            word, bit = words[node >> 6], one << np.uint64(node & 63)
+            if word & bit:
                 slots[count] = slot
                 sources[count] = i
-                targets[count] = places[node] - 1
+                targets[count] = before[node >> 6] + _ones(word & (bit - one))
                 count += 1
     return count
+
+
+@wrapping
+def _ones(word: np.uint64) -> int:
+    """Count the bits of a word."""
+    pairs, nibbles, bytes_ = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
+    word = word - ((word >> np.uint64(1)) & pairs)
+    word = (word & nibbles) + ((word >> np.uint64(2)) & nibbles)
+    word = (word + (word >> np.uint64(4))) & bytes_
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 def _refuse(indices: IntArray, slot: int, num_nodes: int) -> None:

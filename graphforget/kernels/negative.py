@@ -15,6 +15,7 @@ from numba import njit, prange
 
 from graphforget.kernels.csr import IntArray, as_csr, as_ids, lower_bound, remove
 from graphforget.kernels.rng import as_seed, bounded, stream
+from graphforget.kernels.threads import threaded
 
 
 def structured_negatives(
@@ -50,7 +51,7 @@ def structured_negatives(
     sources = as_ids("sources", sources, len(indptr) - 1)
     asked = np.zeros(len(indptr) - 1, dtype=bool)
     asked[sources] = True
-    indptr, indices = _distinct(indptr, indices, np.flatnonzero(asked), num_dst)
+    indptr, indices = distinct(indptr, indices, np.flatnonzero(asked), num_dst)
     out = np.empty(len(sources), dtype=np.int64)
     if _own_ranks(indptr, indices, sources, num_dst, bool(exclude_self), out):
         free = num_dst - (indptr[sources + 1] - indptr[sources]) - (out >= 0)
@@ -60,7 +61,7 @@ def structured_negatives(
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _own_ranks(
     indptr: IntArray, indices: IntArray, sources: IntArray, num_dst: int, exclude_self: bool, out: IntArray
 ) -> int:
@@ -78,18 +79,18 @@ def _own_ranks(
     return saturated
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _draw(indptr: IntArray, indices: IntArray, sources: IntArray, num_dst: int, seed: np.uint64, out: IntArray) -> None:
     for i in prange(len(sources)):
         first, end, own = indptr[sources[i]], indptr[sources[i] + 1], out[i]
         rank, _ = bounded(stream(seed, i), num_dst - (end - first) - (own >= 0))
         if own >= 0 and rank >= own:  # step over the source itself
             rank += 1
-        out[i] = _select(indices, first, end, 0, rank)
+        out[i] = select(indices, first, end, 0, rank)
 
 
 @njit(cache=True, nogil=True)
-def _select(indices: IntArray, first: int, end: int, low: int, rank: int) -> int:
+def select(indices: IntArray, first: int, end: int, low: int, rank: int) -> int:
     """Return the ``rank``-th id from ``low`` on that is not in the slots [first, end), all ``low`` or more."""
     start = first
     while start < end:  # count the neighbours below the answer
@@ -144,7 +145,7 @@ def uniform_negatives(
         raise ValueError(f"upper needs as many rows as destinations (got {num_src} and {num_dst})")
     if num_src * num_dst >= 2**63:
         raise ValueError(f"the number of pairs must fit int64 (got {num_src} * {num_dst})")
-    indptr, indices = _distinct(indptr, indices, np.arange(num_src), num_dst)
+    indptr, indices = distinct(indptr, indices, np.arange(num_src), num_dst)
     offsets = np.zeros(num_src + 1, dtype=np.int64)
     _count_free(indptr, indices, num_dst, bool(exclude_self), bool(upper), offsets[1:])
     np.cumsum(offsets, out=offsets)
@@ -155,7 +156,7 @@ def uniform_negatives(
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _count_free(
     indptr: IntArray, indices: IntArray, num_dst: int, exclude_self: bool, upper: bool, out: IntArray
 ) -> None:
@@ -170,7 +171,7 @@ def _count_free(
                 out[row] -= 1
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _draw_pairs(
     indptr: IntArray,
     indices: IntArray,
@@ -192,10 +193,10 @@ def _draw_pairs(
             if (slot == end or indices[slot] != row) and rank >= row - (slot - first):  # step over the row itself
                 rank += 1
         out[0, i] = row
-        out[1, i] = _select(indices, first, end, low, rank)
+        out[1, i] = select(indices, first, end, low, rank)
 
 
-def _distinct(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) -> tuple[IntArray, IntArray]:
+def distinct(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) -> tuple[IntArray, IntArray]:
     """Verify the rows that will be read, and drop duplicates from the CSR where one of those rows holds any."""
     found = _worst(indptr, indices, rows, num_dst)
     if found == 2:
@@ -211,7 +212,7 @@ def _distinct(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int)
     return remove(indptr, indices, np.flatnonzero(twin))
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _worst(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) -> int:
     """Return 2 if a row is unsorted or out of range, else 1 if a row holds duplicates, else 0."""
     worst = 0

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
+
+from graphforget.kernels.threads import threaded
 
 Floats = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
@@ -44,7 +46,7 @@ def _checked(rows: Floats, u: IntArray, v: IntArray) -> tuple[IntArray, IntArray
     return u, v
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _dot(rows: Floats, u: IntArray, v: IntArray, out: Floats) -> None:
     for i in prange(len(u)):
         a, b = u[i], v[i]

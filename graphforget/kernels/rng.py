@@ -22,7 +22,7 @@ _MAX = np.uint64(2**64 - 1)
 _CHILD = np.uint64(0xD1B54A32D192ED03)  # keeps the child seeds of a seed apart from its rows' streams
 
 
-def _wrapping(function: F) -> F:
+def wrapping(function: F) -> F:
     """Compile a function whose uint64 arithmetic wraps around; with the JIT off, numpy is told that it is meant to."""
     compiled: object = njit(cache=True)(function)
     if compiled is function:
@@ -30,7 +30,7 @@ def _wrapping(function: F) -> F:
     return cast(F, compiled)
 
 
-@_wrapping
+@wrapping
 def mix(z: np.uint64) -> np.uint64:
     """Scramble 64 bits: one step of splitmix64, a bijection."""
     z = z + _GOLDEN
@@ -39,19 +39,19 @@ def mix(z: np.uint64) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@_wrapping
+@wrapping
 def stream(seed: np.uint64, row: int) -> np.uint64:
     """Return the state in which the stream of a row (0 or more) starts."""
     return mix(mix(seed) ^ np.uint64(row))
 
 
-@_wrapping
+@wrapping
 def next_u64(state: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Return (64 random bits, the next state)."""
     return mix(state), state + _GOLDEN
 
 
-@_wrapping
+@wrapping
 def bounded(state: np.uint64, bound: int) -> tuple[Any, np.uint64]:
     """Return (an int64 uniform on [0, bound), the next state); ``bound`` lies in [1, 2**63).
 
@@ -66,6 +66,24 @@ def bounded(state: np.uint64, bound: int) -> tuple[Any, np.uint64]:
         value, state = next_u64(state)
         rest = value % size
     return np.int64(rest), state
+
+
+@wrapping
+def below(state: np.uint64, bound: int) -> tuple[Any, np.uint64]:
+    """Return (an int64 uniform on [0, bound), the next state), ``bound`` in [1, 2**32): no division but on rejection.
+
+    Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019.
+    """
+    size, half = np.uint64(bound), np.uint64(32)
+    low_bits = np.uint64(2**32 - 1)
+    value, state = next_u64(state)
+    product = (value >> half) * size
+    if (product & low_bits) < size:
+        least = (np.uint64(2**32) - size) % size
+        while (product & low_bits) < least:
+            value, state = next_u64(state)
+            product = (value >> half) * size
+    return np.int64(product >> half), state
 
 
 def as_seed(seed: int, name: str = "seed") -> np.uint64:

@@ -1,6 +1,7 @@
 """The k best columns of each row of a score matrix, leaving out a sorted list of columns a row.
 
-One pass a row; only a score that beats the k-th best so far moves anything. Equal scores keep the lower column first.
+One pass a row; a block of columns of which none beats the k-th best so far is skipped. Equal scores keep the lower
+column first.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 
-from graphforget.kernels.csr import IntArray, as_csr, as_ids
+from graphforget.kernels.csr import IntArray, as_csr, as_ids, lower_bound
+from graphforget.kernels.threads import threaded
 
 Floats = npt.NDArray[Any]
+BLOCK = 64  # columns that are compared with the k-th best at once
 
 
 def masked_top_k(
@@ -56,7 +59,7 @@ def masked_top_k(
     return out
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@threaded
 def _top_k(
     scores: Floats,
     indptr: IntArray,
@@ -66,22 +69,32 @@ def _top_k(
     out: IntArray,
     bad: npt.NDArray[np.bool_],
 ) -> None:
-    k = out.shape[1]
+    k, width = out.shape[1], scores.shape[1]
     for b in prange(len(rows)):
-        slot, end, count = indptr[rows[b]], indptr[rows[b] + 1], 0
-        for column in range(scores.shape[1]):
-            while slot < end and indices[slot] < column:
-                slot += 1
-            if slot < end and indices[slot] == column:
-                continue
-            score = scores[b, column]
-            if score != score:
-                bad[b] = True
-            if count == k and not score > best[b, k - 1]:
-                continue
-            place = count if count < k else k - 1
-            while place > 0 and best[b, place - 1] < score:
-                best[b, place], out[b, place] = best[b, place - 1], out[b, place - 1]
-                place -= 1
-            best[b, place], out[b, place] = score, column
-            count = min(count + 1, k)
+        slot, end, count, start = indptr[rows[b]], indptr[rows[b] + 1], 0, 0
+        while start < width:
+            stop = min(start + BLOCK, width)
+            if count == k:  # compare a block at once: the loop has no branch, so it becomes vector code
+                least, hits = best[b, k - 1], 0
+                for column in range(start, stop):
+                    hits += not scores[b, column] <= least  # NaN counts too
+                if hits == 0:
+                    start = stop
+                    continue
+            for column in range(start, stop):
+                score = scores[b, column]
+                if count == k and score <= best[b, k - 1]:
+                    continue
+                slot = lower_bound(indices, slot, end, column)
+                if slot < end and indices[slot] == column:
+                    continue
+                if score != score:
+                    bad[b] = True
+                    continue
+                place = count if count < k else k - 1
+                while place > 0 and best[b, place - 1] < score:
+                    best[b, place], out[b, place] = best[b, place - 1], out[b, place - 1]
+                    place -= 1
+                best[b, place], out[b, place] = score, column
+                count = min(count + 1, k)
+            start = stop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 from typing import Any
 
@@ -38,13 +39,35 @@ def build(name: str, graph: Graph, **settings: Any) -> nn.Module:
         >>> type(build("lightgcn", graph, dim=8)).__name__
         'LightGCN'
     """
-    if name not in MODELS:
-        raise unknown("model", name, tuple(MODELS))
-    module, attribute = MODELS[name].split(":")
-    model = getattr(import_module(module), attribute)
+    model = _class(name)
     if name not in MULTIMODAL:
-        return model(*graph.size, **settings)  # type: ignore[no-any-return]
+        return model(*graph.size, **settings)
     widths = {key: int(value.shape[1]) for key, value in graph.features.items() if key != "x"}
     if not widths:
         raise InputError(f"{name} needs item features; the graph has none: pass features={{'image': [num_items, F]}}")
-    return model(*graph.size, widths, **settings)  # type: ignore[no-any-return]
+    return model(*graph.size, widths, **settings)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Return the settings of a model with their default values.
+
+    Args:
+        name: as in :func:`build`.
+
+    Raises:
+        InputError: unknown name.
+
+    Example:
+        >>> defaults("lightgcn")
+        {'dim': 64, 'layers': 2, 'reg': 0.0001}
+    """
+    parameters = inspect.signature(_class(name)).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def _class(name: str) -> type[nn.Module]:
+    if name not in MODELS:
+        raise unknown("model", name, tuple(MODELS))
+    module, attribute = MODELS[name].split(":")
+    found: type[nn.Module] = getattr(import_module(module), attribute)
+    return found

@@ -16,11 +16,13 @@ from recsys.readers.tables import (
 )
 
 MMREC_HEADER = "userID\titemID[\trating][\ttimestamp]\tx_label"
+NO_PART = 9  # the x_label of a row that only keeps the numbers of users and items
 
 
 def read_mmrec(folder: Folder) -> Interactions:
     r"""Read MMRec's layout: one ``.inter`` file with ``x_label``, and a ``MODALITY_feat.npy`` for each modality.
 
+    A row of the x_label 9 is of no part: :func:`recsys.writers.write_mmrec` keeps the numbers of users and items by it.
     Without id mappings there are as many users and items as the largest id says. ``user_graph_dict.npy`` is not read:
     it is a pickle of what the interactions say.
 
@@ -45,8 +47,9 @@ def read_mmrec(folder: Folder) -> Interactions:
         raise InputError(f"{base} must hold one .inter file (got {names}); name the folder of one data set")
     table = read_table(found[0], "\t", ("userID", "itemID", "x_label"), MMREC_HEADER)
     user, item, part = table.ids("userID"), table.ids("itemID"), table.ids("x_label")
-    if (part > 2).any():
-        raise table.bad(int((part > 2).argmax()), "x_label", "0 (train), 1 (valid) or 2 (test)")
+    wrong = (part > 2) & (part != NO_PART)
+    if wrong.any():
+        raise table.bad(int(wrong.argmax()), "x_label", "0 (train), 1 (valid) or 2 (test)")
     users = raw_ids(base / "u_id_mapping.csv", "userID", "\t", user, table.path)
     items = raw_ids(base / "i_id_mapping.csv", "itemID", "\t", item, table.path)
     features = {}
@@ -54,4 +57,6 @@ def read_mmrec(folder: Folder) -> Interactions:
         remedy = f"one for each item of {found[0].name}; or list all items in i_id_mapping.csv"
         features[path.name.removesuffix("_feat.npy")] = matrix(path, len(items), remedy)
     time, rating = read_column([table], "timestamp", np.float64), read_column([table], "rating", np.float32)
-    return Interactions(user, item, Vocabulary(users, items), part, time, rating, features)
+    rows = part != NO_PART
+    time, rating = (None if column is None else column[rows] for column in (time, rating))
+    return Interactions(user[rows], item[rows], Vocabulary(users, items), part[rows], time, rating, features)

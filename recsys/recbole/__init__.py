@@ -15,11 +15,15 @@ from recsys.recbole.bridge import Data, Result, evaluate, filtered, unlearn
 from recsys.recbole.checkpoint import Loaded, load, save
 from recsys.recbole.compat import compatible, trusted
 from recsys.recbole.convert import splits_of, to_graph
+from recsys.recbole.modalities import settings_for
 from recsys.recbole.models import excluded, supported
+from recsys.recbole.own import model_class
+from recsys.recbole.sampler import KernelSampler
 from recsys.recbole.wrap import Wrapped
 
 __all__ = [
     "Data",
+    "KernelSampler",
     "Loaded",
     "Result",
     "Wrapped",
@@ -28,7 +32,9 @@ __all__ = [
     "excluded",
     "filtered",
     "load",
+    "model_class",
     "save",
+    "settings_for",
     "splits_of",
     "supported",
     "to_graph",

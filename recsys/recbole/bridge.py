@@ -28,9 +28,10 @@ from graphforget.unlearner import Unlearner
 from recsys.recbole.compat import compatible
 from recsys.recbole.convert import dataset_of, to_graph, without_rows
 from recsys.recbole.loaders import loaders_of, quiet_trainer
+from recsys.recbole.own import Own, state_of
 from recsys.recbole.places import places
 from recsys.recbole.request import Forgotten, resolve
-from recsys.recbole.wrap import Wrapped, clear_caches
+from recsys.recbole.wrap import Wrapped, check_size, clear_caches
 from recsys.task import RECIPE, Recommendation
 
 METHODS = {
@@ -84,12 +85,13 @@ def unlearn(
     users: Iterable[str] | None = None,
     items: Iterable[str] | None = None,
     interactions: Iterable[tuple[str, str]] | None = None,
+    features: Mapping[str, Iterable[str]] | None = None,
     method: str | Unlearner = "row_reset",
     task: Task[Any] | None = None,
     skip_missing: bool = False,
     seed: int = 0,
 ) -> Result:
-    """Unlearn users, items or single interactions from a trained model of RecBole.
+    """Unlearn users, items, single interactions or item features from a trained model of RecBole.
 
     Args:
         model: an instance of a supported class (:func:`recsys.recbole.supported`); left untouched.
@@ -99,6 +101,7 @@ def unlearn(
         users: raw tokens, as in the .inter file.
         items: raw tokens.
         interactions: (user, item) pairs of raw tokens.
+        features: modality -> raw tokens of items whose features go (a withdrawn licence); only our own models read any.
         method: a name in ``METHODS`` or any Unlearner.
         task: how such models run; None takes learning rate, batch size and weight decay of the config.
         skip_missing: leave out tokens that the data does not know, instead of raising.
@@ -108,23 +111,27 @@ def unlearn(
         InputError: an unsupported or foreign model, unknown tokens, or an empty request; nothing was changed.
     """
     data = (train_data, valid_data, test_data)
-    forgotten = resolve(_datasets(data), users, items, interactions, skip_missing)
+    forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
+    if forgotten.features and not isinstance(model, Own):
+        raise InputError(f"{type(model).__name__} of RecBole reads no item features; nothing has to be unlearned")
     chosen = _method(method)
     train, valid = dataset_of(train_data), dataset_of(valid_data)
     config = train.config
     with compatible():
-        wrapped = Wrapped(model, train, config)
+        own = isinstance(model, Own)
+        given = _ours(model, train) if own else Wrapped(model, train, config)
         graph, held_out = (to_graph(part).to(config["device"]) for part in (train, valid))
         split = ForgetSplit.of(graph, _request(forgotten, train, graph), held_out)
-        found = chosen.unlearn(wrapped, task or task_of(config), split, seed=seed)
-        if not isinstance(found.model, Wrapped):
+        found = chosen.unlearn(given, task or task_of(config), split, seed=seed)
+        if type(found.model) is not type(given):
             raise InputError(
                 f"{type(chosen).__name__} returns another kind of model (got {type(found.model).__name__}), which "
                 "RecBole cannot load; choose a method that keeps the architecture"
             )
         kept = _filtered(config, data, forgotten)
         dataset = dataset_of(kept.train_data)
-        new = rebuilt(type(model), config, dataset, found.model.inner.state_dict(), seed)
+        state = state_of(found.model) if own else found.model.inner.state_dict()
+        new = rebuilt(type(model), config, dataset, state, seed)
         nn.Module.train(new, model.training)
     return Result(new, config, dataset, *kept, forgotten.skipped, places(config, forgotten), found.record)
 
@@ -137,6 +144,7 @@ def filtered(
     users: Iterable[str] | None = None,
     items: Iterable[str] | None = None,
     interactions: Iterable[tuple[str, str]] | None = None,
+    features: Mapping[str, Iterable[str]] | None = None,
     skip_missing: bool = False,
 ) -> Data:
     """Return data loaders without users, items or interactions, ids unchanged, as :func:`unlearn` does.
@@ -151,13 +159,14 @@ def filtered(
         users: raw tokens, as in the .inter file.
         items: raw tokens.
         interactions: (user, item) pairs of raw tokens.
+        features: modality -> raw tokens of items whose features go.
         skip_missing: leave out tokens that the data does not know, instead of raising.
 
     Raises:
         InputError: unknown tokens, or an empty request.
     """
     data = (train_data, valid_data, test_data)
-    forgotten = resolve(_datasets(data), users, items, interactions, skip_missing)
+    forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
     with compatible():
         return _filtered(dataset_of(train_data).config, data, forgotten)
 
@@ -211,6 +220,12 @@ def task_of(config: Any) -> Recommendation:
     return Recommendation(recipe=recipe)
 
 
+def _ours(model: Any, dataset: Any) -> Any:
+    """The recommender inside a model of :mod:`recsys.recbole.own`: it has our contract already."""
+    check_size(model, dataset)
+    return model.recommender
+
+
 def _datasets(data: Iterable[Any]) -> list[Any]:
     return [dataset_of(part) for part in data if part is not None]
 
@@ -223,7 +238,7 @@ def _filtered(config: Any, data: Iterable[Any], forgotten: Forgotten) -> Data:
 
 
 def _request(forgotten: Forgotten, dataset: Any, graph: Graph) -> ForgetRequest:
-    if not bool(forgotten.hit(dataset).any()):
+    if not (bool(forgotten.hit(dataset).any()) or forgotten.features):
         raise InputError("the model was not trained on any of these interactions; nothing has to be unlearned")
     parts = {}
     nodes = torch.cat([forgotten.users, forgotten.items + graph.size[0]])
@@ -232,6 +247,7 @@ def _request(forgotten: Forgotten, dataset: Any, graph: Graph) -> ForgetRequest:
     learned = forgotten.pairs[:, graph.has_edges(forgotten.pairs).cpu()]
     if learned.shape[1]:
         parts["edge"] = learned
+    parts |= {f"modality:{name}": rows for name, rows in forgotten.features.items()}
     return ForgetRequest(parts)
 
 

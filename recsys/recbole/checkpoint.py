@@ -26,8 +26,9 @@ from recsys.recbole.compat import compatible
 from recsys.recbole.convert import dataset_of, without_rows
 from recsys.recbole.loaders import loaders_of, quiet_trainer
 from recsys.recbole.models import general_recommenders, name_of
+from recsys.recbole.own import NAMES, model_class
 
-STUBS = ("recbole", "yaml")
+STUBS = ("recbole", "recsys.recbole.own", "yaml")
 CONFIG = "recbole.config.configurator.Config"
 KEYS = ("config", "epoch", "cur_step", "best_valid_score", "state_dict", "other_parameter", "optimizer")
 ALONE = {  # what a config may not say here: files that are pickles, servers, processes
@@ -193,6 +194,8 @@ def _plain(value: Any) -> bool:
 def _class_of(values: Mapping[str, Any], name: str) -> Any:
     classes = general_recommenders()
     model = str(values["model"])
+    if model in NAMES:
+        return model_class(NAMES[model])
     if model not in classes:
         raise InputError(f"{name} holds a model that is no general recommender of RecBole (got {model!r})")
     name_of(classes[model])

@@ -13,6 +13,7 @@ what RecBole does                              what the scope gives it
 ``Collector.get_data_struct``                  ``cpu()`` for tensors only: a metric may ask for plain numbers
 ``Config`` reads ``sys.argv``                  the program's name alone: our options and pytest's are not RecBole's
 ``Config`` sets ``CUDA_VISIBLE_DEVICES``       the variable, put back
+``get_model`` looks in RecBole's packages      our own models beside RecBole's, under their names
 =============================================  ==================================================================
 
 ``recbole.quick_start`` and ray are never imported. The scope changes modules, so open it in one thread at a time.
@@ -34,6 +35,7 @@ import scipy.sparse as sp
 import torch
 
 from graphforget.errors import InputError, missing_extra
+from recsys.recbole import own
 
 ALIASES: dict[str, Any] = {
     "float_": np.float64,
@@ -77,6 +79,8 @@ def compatible() -> Iterator[None]:
         undo.callback(_set_argv, sys.argv)
         _set_argv(sys.argv[:1])
         undo.callback(_set_environment, "CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+        for name in own.NAMES:
+            put_item(undo, sys.modules, f"recbole.model.general_recommender.{name.lower()}", sys.modules[own.__name__])
         pd, dataset, collector = _patched()
         put(undo, dataset, "_fill_nan", _fill_nan)
         put(undo, pd.Series, "agg", _aggregate(pd.Series.agg))
@@ -136,6 +140,15 @@ def put(undo: ExitStack, owner: Any, name: str, value: Any) -> None:
     else:
         undo.callback(setattr, owner, name, before)
     setattr(owner, name, value)
+
+
+def put_item(undo: ExitStack, table: dict[str, Any], key: str, value: Any) -> None:
+    """Set an entry until the stack closes, as :func:`put` does an attribute."""
+    if key in table:
+        undo.callback(table.__setitem__, key, table[key])
+    else:
+        undo.callback(table.pop, key)
+    table[key] = value
 
 
 def _set_argv(argv: list[str]) -> None:

@@ -1,7 +1,8 @@
 """RecBole's datasets as graphs, and back. Ids are RecBole's own: row 0 of users and of items is its padding.
 
 The two padding rows have no interactions and are declared ``removed``: no task ranks them or draws them as negatives.
-Every column of the interactions goes along in ``edge_attrs``, the rating and the time under those names.
+Every column of the interactions goes along in ``edge_attrs``, the rating and the time under those names; the items'
+float_seq columns are modalities (:mod:`recsys.recbole.modalities`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from graphforget.errors import InputError
 from graphforget.graph import Graph
 from graphforget.splits import Splits
+from recsys.recbole.modalities import features_of
 
 _GRAPHS: WeakKeyDictionary[Any, tuple[Tensor, Graph]] = WeakKeyDictionary()
 
@@ -26,7 +28,7 @@ def to_graph(dataset: Any) -> Graph:
         dataset: a built one, whose interactions are tensors: ``train_data.dataset``.
 
     Returns:
-        A bipartite graph of size (user_num, item_num), both counting the padding row 0.
+        A bipartite graph of size (user_num, item_num), both counting the padding row 0, with the items' features.
 
     Raises:
         InputError: the dataset is not built yet, or an id is padding or out of range.
@@ -44,7 +46,8 @@ def to_graph(dataset: Any) -> Graph:
     removed[[0, size[0]]] = True
     names = _names(dataset)
     attrs = {names[field]: dataset.inter_feat[field] for field in dataset.inter_feat if field in names}
-    graph = Graph(torch.stack([users, items]), size, bipartite=True, edge_attrs=attrs, removed=removed)
+    edges, features = torch.stack([users, items]), features_of(dataset)
+    graph = Graph(edges, size, bipartite=True, features=features, edge_attrs=attrs, removed=removed)
     _GRAPHS[dataset] = (users, graph)
     return graph
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from graphforget.errors import InputError
+from recsys.readers.atomic import ATOMIC_HEADER
+from recsys.readers.tables import read_table
 
 PARTS = ("train", "valid", "test")
 
@@ -57,7 +59,7 @@ def read(config: Any) -> Any:
     """Build RecBole's data set from text files; where ``NAME.ids.json`` lies beside them, with those ids.
 
     Raises:
-        InputError: a file is missing or the id file is not what :func:`write` wrote.
+        InputError: a file is missing, has no header or a broken line, or the id file is not what :func:`write` wrote.
     """
     from recbole.data.dataset import Dataset
 
@@ -68,6 +70,8 @@ def read(config: Any) -> Any:
             raise InputError(
                 f"there is no {stem} in {str(folder)!r}; pass dataset_folder, the folder with the files of {name!r}"
             )
+        ids = (str(config["USER_ID_FIELD"]), str(config["ITEM_ID_FIELD"]))  # RecBole would not name a broken line
+        read_table(folder / stem, str(config["field_separator"]), ids, ATOMIC_HEADER)
     listed = folder / f"{name}.ids.json"
     if not listed.is_file():
         return Dataset(config)

@@ -219,9 +219,13 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from recsys.recbole.own import NAMES
+
     table = Table("model", "supported", "note or reason", title="General recommenders of RecBole")
     for name, note in supported().items():
         table.add_row(name, "yes", note)
+    for name, key in NAMES.items():
+        table.add_row(name, "yes", f'ours: recbole.model_class("{key}")')
     for name, reason in excluded().items():
         table.add_row(name, "no", reason)
     Console().print(table)

@@ -14,6 +14,7 @@ def places(config: Any, forgotten: Forgotten) -> dict[str, str]:
     checkpoints = Path(str(config["checkpoint_dir"]))
     files = {
         "interaction files": [folder / f"{name}.{part}inter" for part in ("", "train.", "valid.", "test.")],
+        "item files": sorted(folder.glob(f"{name}.item*")) if len(forgotten.items) or forgotten.features else [],
         "saved data set": [Path(str(config["dataset_save_path"] or checkpoints / f"{name}-Dataset.pth"))],
         "saved data loaders": [
             Path(str(config["dataloaders_save_path"] or checkpoints / f"{name}-for-{config['model']}-dataloader.pth"))

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError
-
-SHOWN = 20  # unknown tokens that a message names
+from graphforget.errors import InputError, unknown
+from recsys.naming import nothing_named, unknown_names
+from recsys.recbole.modalities import blank, features_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +22,14 @@ class Forgotten:
         users: [n] sorted.
         items: [m] sorted.
         pairs: [2, k] single interactions, each once.
+        features: modality -> [n] items that stay without its features.
         skipped: tokens that the data does not know.
     """
 
     users: Tensor
     items: Tensor
     pairs: Tensor
+    features: Mapping[str, Tensor]
     skipped: tuple[str, ...]
 
     def hit(self, dataset: Any) -> Tensor:
@@ -50,6 +52,8 @@ class Forgotten:
             kept._preloaded_weight[field] = weight.copy()
             if field in gone:
                 kept._preloaded_weight[field][gone[field].numpy()] = 0
+        for modality, items in self.features.items():
+            blank(kept, modality, items)
         return kept
 
 
@@ -58,6 +62,7 @@ def resolve(
     users: Iterable[str] | None,
     items: Iterable[str] | None,
     interactions: Iterable[tuple[str, str]] | None,
+    features: Mapping[str, Iterable[str]] | None,
     skip_missing: bool,
 ) -> Forgotten:
     """Translate raw tokens by the data sets' id maps.
@@ -67,6 +72,7 @@ def resolve(
         users: raw tokens.
         items: raw tokens.
         interactions: pairs of raw tokens; known when any part holds them.
+        features: modality -> raw tokens of items.
         skip_missing: leave unknown tokens out.
 
     Raises:
@@ -78,15 +84,19 @@ def resolve(
     found_users = _ids(first, first.uid_field, _tokens("user", users), "user", missing)
     found_items = _ids(first, first.iid_field, _tokens("item", items), "item", missing)
     found_pairs = _known(datasets, pairs, missing)
+    withdrawn = {}
+    known = features_of(first) if features else {}
+    for modality, given in (features or {}).items():
+        if modality not in known:
+            raise unknown("modality", modality, tuple(known))
+        ids = _ids(first, first.iid_field, _tokens("item", given), "item", missing)
+        if len(ids):
+            withdrawn[modality] = ids
     if missing and not skip_missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise InputError(
-            f"the data does not know {len(missing)} of the request: {', '.join(missing[:SHOWN])}{more}; tokens are "
-            "those of the .inter file, as strings; pass skip_missing=True to go on with the rest"
-        )
-    if not (len(found_users) or len(found_items) or found_pairs.shape[1]):
-        raise InputError("the request is empty (got no known user, item or interaction); name at least one")
-    return Forgotten(found_users, found_items, found_pairs, tuple(missing))
+        raise unknown_names(missing)
+    if not (len(found_users) or len(found_items) or found_pairs.shape[1] or withdrawn):
+        raise nothing_named()
+    return Forgotten(found_users, found_items, found_pairs, withdrawn, tuple(missing))
 
 
 def _tokens(kind: str, given: Iterable[str] | None) -> list[str]:

@@ -195,6 +195,13 @@ class Source:
 def check(model: nn.Module, dataset: Any) -> None:
     """Raise InputError when a model cannot be wrapped with a dataset."""
     name_of(type(model))
+    check_size(model, dataset)
+    if getattr(model, "inter_matrix_type", "01") != "01":
+        raise InputError("DMF on ratings is not supported (got inter_matrix_type='rating'); train it with '01'")
+
+
+def check_size(model: nn.Module, dataset: Any) -> None:
+    """Raise InputError when a model was built on a dataset with other numbers of users or items."""
     given = (int(model.n_users), int(model.n_items))  # type: ignore[arg-type]
     size = (int(dataset.user_num), int(dataset.item_num))
     if given != size:
@@ -202,8 +209,6 @@ def check(model: nn.Module, dataset: Any) -> None:
             f"the model was built on another dataset: it has {given} users and items with padding (got {size} in the "
             "data); give the data it was trained on"
         )
-    if getattr(model, "inter_matrix_type", "01") != "01":
-        raise InputError("DMF on ratings is not supported (got inter_matrix_type='rating'); train it with '01'")
 
 
 def clear_caches(model: nn.Module) -> None:

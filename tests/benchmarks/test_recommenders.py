@@ -127,6 +127,9 @@ def test_a_modality_is_forgotten_and_named_in_the_rows(tiny):
     assert runner.main("tiny", words) == 0
     assert {row["modality"] for row in rows().rows} == {"text"}
     assert rows().value("original", "forget", "js_to_gold") > 0
+    assert rows().value("original", "all", "noise_shift") > 0
+    assert rows().value("gold", "all", "noise_shift") == rows().value("unlearned", "all", "noise_shift") == 0
+    assert "score change by noise" in markdown.table(rows(), planned=1)
 
 
 def test_the_pushed_item_is_counted_among_what_users_are_shown(tiny):
@@ -144,6 +147,8 @@ def test_the_pushed_item_is_counted_among_what_users_are_shown(tiny):
         hit = bench.more(Unlearned(model, retain, {}))["test", "target_hit@20"]
         asked = bench.splits.test.edge_index[0].unique()
         fans = retain.edge_index[0, retain.edge_index[1] == target]  # what a user keeps is not shown again
+        below = bench.more(Unlearned(model, retain, {}))["test", "target_percentile"]
+        assert below == pytest.approx((ITEMS - 1) / ITEMS if shown else 0)
         assert hit == pytest.approx(1 - float(torch.isin(asked, fans).float().mean()) if shown else 0)
 
 
@@ -153,8 +158,8 @@ def test_planted_users_are_benchmarked_with_what_they_were_planted_for(tiny, cap
     roles = {row["role"] for row in rows().select(metric="target_hit@20")}
     assert roles == {"original", "gold", "unlearned"}
     text = markdown.table(rows(), planned=1)
-    assert "users shown the target" in text
-    assert "share of gold's recovery of test target_hit@20" in text
+    assert "users shown the target | items below the target" in text
+    assert "share of gold's recovery of test target_percentile" in text
     assert runner.main("tiny", [*words, "--kind", "item"]) == 2
     assert "--kind user" in capsys.readouterr().err
 

@@ -36,6 +36,19 @@ def test_a_stream_starts_where_the_definition_says(seed, row):
     assert int(rng.stream(np.uint64(seed), row)) == naive.mix(naive.mix(seed) ^ row)
 
 
+@given(state=U64, bound=st.integers(1, 2**32 - 1) | st.integers(1, 100))
+def test_below_equals_the_definition(state, bound):
+    value, _ = rng.below(np.uint64(state), bound)
+    assert int(value) == naive.below(state, bound)
+
+
+def test_below_is_unbiased_where_a_product_alone_would_not_be():
+    bound = 3 * 2**30
+    drawn = np.array([int(rng.below(np.uint64(rng.stream(np.uint64(6), row)), bound)[0]) for row in range(6000)])
+    assert stats.chisquare(np.bincount(drawn // 2**30, minlength=3)).pvalue > 1e-4
+    assert stats.chisquare(np.bincount(drawn % 3, minlength=3)).pvalue > 1e-4
+
+
 @given(state=U64, bound=st.integers(1, 2**63 - 1) | st.integers(1, 100))
 def test_bounded_equals_the_definition(state, bound):
     value, _ = rng.bounded(np.uint64(state), bound)
@@ -97,6 +110,16 @@ def everything(num_nodes: int, num_edges: int, num: int) -> Iterator[tuple[str, 
         "bipartite": (kernels.structured_negatives(indptr, indices, u, num_nodes + 5, seed=1, exclude_self=False),),
         "uniform": (kernels.uniform_negatives(indptr, indices, num, num_nodes, seed=2),),
         "upper": (kernels.uniform_negatives(indptr, indices, num, num_nodes, seed=3, upper=True),),
+        "neighbors": kernels.draw_neighbors(indptr, indices, u, 3, seed=4),
+        "many_neighbors": kernels.draw_neighbors(indptr, indices, u[:9], 40, seed=4),
+        "replaced": kernels.draw_neighbors(indptr, indices, u, 3, seed=5, replace=True),
+        "hops": kernels.sample_neighbors(indptr, indices, np.unique(u)[:9], [3, 2], seed=6),
+        "bpr": (kernels.Negatives(indptr, indices, num_nodes + 3).draw(u, seed=7),),
+        "popular": (kernels.Negatives(indptr, indices, num_nodes + 3, np.arange(num_nodes + 3) + 1.0).draw(u, seed=8),),
+        "alias": kernels.alias_table(np.arange(num_nodes)),
+        "spmm": (kernels.spmm(indptr, indices, draw.random(num_edges), draw.random((num_nodes, 5))),),
+        "norm": (kernels.sym_norm(indptr, indices),),
+        "top_k": (kernels.masked_top_k(draw.random((40, num_nodes)), indptr, indices, np.arange(40) % num_nodes, 5),),
         "derive": (np.array([kernels.derive(4, 5)]),),
     }
     for name, arrays in results.items():

@@ -8,8 +8,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from graphforget.methods.finetune import FineTune
+from graphforget.train import Recipe
 from recsys.recbole import compatible
+from recsys.task import Recommendation
 
+TASK = Recommendation(recipe=Recipe(epochs=1, patience=1, lr=1e-3, batch_size=2048))
+QUICK = FineTune(1, 1e-3)
 SIZES = {  # every model small; a model takes what it knows
     "embedding_size": 16,
     "mlp_hidden_size": [32],
@@ -103,3 +108,11 @@ def own_scores(model: Any, user_ids: torch.Tensor, items: int) -> torch.Tensor:
         setattr(model, name, None)
     with torch.no_grad():
         return model.full_sort_predict(Interaction({model.USER_ID: user_ids})).view(-1, items)
+
+
+def tokens(done, *ids, field: str = "user_id") -> list[str]:
+    return [str(token) for token in done.train.dataset.id2token(field, list(ids))]
+
+
+def rows(dataset) -> set[tuple[int, int]]:
+    return set(zip(dataset.inter_feat["user_id"].tolist(), dataset.inter_feat["item_id"].tolist(), strict=True))

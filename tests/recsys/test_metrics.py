@@ -69,3 +69,25 @@ def test_coverage_gini_and_divergence():
 def test_a_limit_thins_the_users_evenly():
     assert metrics.thinned(torch.arange(100), 3).tolist() == [0, 50, 99]
     assert metrics.thinned(torch.arange(3), None).tolist() == [0, 1, 2]
+
+
+def test_recall_precision_and_ndcg_equal_recboles_evaluator(tmp_path, monkeypatch):
+    """An outside reference at every cut, masks included: RecBole hides what a user has in train and valid."""
+    pytest.importorskip("recbole", reason="needs RecBole: pip install --no-deps recbole==1.2.1")
+    from recsys.recbole import Wrapped, evaluate, splits_of
+    from tests.recsys.recbole_small import run, write_small
+
+    monkeypatch.chdir(tmp_path)
+    words = {"metrics": ["Recall", "NDCG", "Precision"], "topk": list(metrics.CUTS), "metric_decimal_place": 12}
+    done = run("BPR", write_small(tmp_path), **words)
+    expected = evaluate(done.model, done.train, done.test)
+    parts = splits_of(done.train, done.valid, done.test)
+    user, item = (part.detach() for part in Wrapped(done.model, done.train)(parts.train))
+    seen = torch.cat([parts.train.edge_index, parts.val.edge_index], dim=1).numpy()
+    padding = np.stack([np.arange(len(user)), np.zeros(len(user), dtype=np.int64)])  # item 0 is shown to nobody
+    mask = csr.from_coo(*np.concatenate([seen, padding], axis=1), len(user), len(item))[:2]
+    truth = csr.from_coo(*parts.test.edge_index.numpy(), len(user), len(item))[:2]
+    ranked = metrics.rank(user, item, parts.test.edge_index[0].unique(), mask, max(metrics.CUTS))
+    found = {name: value.mean() for name, value in metrics.figures(ranked, truth).items()}
+    assert found == pytest.approx(expected)
+    assert len(found) == 12

@@ -72,3 +72,17 @@ def test_compare_puts_ranking_figures_beside_gold_and_floor():
         assert 0 <= report.value(role, "test", "recall@20") <= 1
     assert 0 <= report.value("gold_other_seed", "test", "overlap@20") <= 1
     assert report.value("unlearned", "test", "overlap@20") == report.value("original", "test", "overlap@20")
+    for role in ("original", "gold", "unlearned"):
+        for part in ("forget", "retain", "valid", "test"):
+            for metric in ("recall", "ndcg", "precision"):
+                for k in (5, 10, 20, 50):
+                    assert 0 <= report.value(role, part, f"{metric}@{k}") <= 1
+        for group in ("active", "inactive", "head", "tail"):
+            assert 0 <= report.value(role, "test", f"recall@20_{group}") <= 1
+
+
+def test_valid_is_the_held_out_part_without_the_removed_and_masks_what_is_kept():
+    split, test = world("user")
+    profile = Profile.of(USER, ITEM, split, test, None)
+    assert profile.parts["valid"].ranked.users.tolist() == [1, 2]
+    assert profile.figures()["valid", "recall@5"] == profile.figures()["test", "recall@5"]  # the same pairs here

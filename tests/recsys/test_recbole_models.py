@@ -18,14 +18,9 @@ from recsys.recbole import Wrapped, compatible, evaluate, excluded, filtered, su
 from recsys.recbole.models import KINDS, general_recommenders, main
 from recsys.recbole.wrap import _get
 from recsys.task import Recommendation
-from tests.recsys.recbole_small import own_scores, run, write_small
+from tests.recsys.recbole_small import own_scores, run
 
 TASK = Recommendation(recipe=Recipe(epochs=1, patience=1, lr=1e-3, batch_size=2048))
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return write_small(tmp_path_factory.mktemp("recbole"))
 
 
 @pytest.fixture(autouse=True)

@@ -272,14 +272,16 @@ def test_planted_users_may_have_every_item():
     assert sorted(items.tolist()) == list(range(ITEMS))
 
 
-def test_other_items_of_planted_users_are_uniform():
-    poisoned, _ = poison(splits_of(), users=400, items_each=4, target=7)
+def test_other_items_of_planted_users_are_drawn_by_popularity():
+    splits = splits_of()
+    poisoned, _ = poison(splits, users=1200, items_each=2, target=7)
     new = poisoned.train.edge_index[:, 225:]
     hits = torch.bincount(new[1], minlength=ITEMS)
-    assert int(hits[7]) == 400
-    others = hits[torch.arange(ITEMS) != 7]
-    expected = 1200 / 39
-    assert float(((others - expected) ** 2 / expected).sum()) < 70.7  # chi-square, 38 degrees of freedom, p = .001
+    assert int(hits[7]) == 1200
+    rest = torch.arange(ITEMS) != 7
+    shares = (1.0 + degrees(splits, 1))[rest]
+    expected = 1200 * shares / shares.sum()
+    assert float(((hits[rest] - expected) ** 2 / expected).sum()) < 70.7  # chi-square, 38 degrees of freedom, p = .001
 
 
 @pytest.mark.parametrize(

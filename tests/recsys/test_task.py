@@ -66,10 +66,25 @@ def test_negatives_avoid_context_and_view_and_removed_items():
     assert 9 in both[2]
 
 
-def test_a_user_who_owns_everything_is_an_error():
-    data = Graph(torch.tensor([[0, 0, 1], [0, 1, 0]]), (2, 2), bipartite=True)
-    with pytest.raises(InputError, match="row 0 has no negative"):
-        list(Recommendation().batches(data, data, torch.Generator()))
+def test_popular_items_are_drawn_more_often_and_the_forgotten_do_not_count():
+    pairs = [(u, 0) for u in range(1, 9)] + [(u, 1) for u in range(1, 5)] + [(1, 2), (2, 2), (3, 3), (0, 4), (4, 5)]
+    graph = Graph(torch.tensor(pairs).T, (9, 6), bipartite=True)
+    split = ForgetSplit.of(graph, ForgetRequest.of("interaction", [[1, 2, 3, 4], [1, 1, 1, 1]]), graph)
+    task = Recommendation(negatives="popularity")
+    asked = torch.tensor([[0], [4]]).expand(2, 4000)  # user 0, who has item 4
+    for context, counts in ((graph, [8, 4, 2, 1, 0, 1]), (split.retain, [8, 0, 2, 1, 0, 1])):
+        drawn = task.triples(context, context, asked, seed=1)[2].bincount(minlength=6)
+        expected = torch.tensor(counts) * 4000 / sum(counts)
+        assert not drawn[expected == 0].any()  # an item that nobody has left is as good as never drawn
+        kept = expected > 0
+        assert float(((drawn[kept] - expected[kept]) ** 2 / expected[kept]).sum()) < 18.5  # 4 degrees, p = .001
+    again = task.triples(graph, graph, asked, seed=1)
+    assert again.equal(task.triples(graph, graph, asked, seed=1))
+    with pytest.raises(InputError, match="did you mean 'popularity'"):
+        Recommendation(negatives="popular")
+    full = Graph(torch.tensor([[0, 0, 1], [0, 1, 0]]), (2, 2), bipartite=True)
+    with pytest.raises(InputError, match="no negative item can be drawn"):
+        task.triples(full, full, full.edge_index, seed=0)
 
 
 def test_every_interaction_comes_once_an_epoch():
@@ -135,3 +150,13 @@ def test_scores_that_are_nan_are_refused():
     data = checkerboard(users=4, items=4)
     with pytest.raises(InputError, match="NaN"):
         Recommendation().evaluate(Fixed([[float("nan")]] * 4, [[1.0]] * 4), data, data)
+
+
+def test_a_user_who_owns_every_item_is_refused_before_anything_is_trained():
+    pairs = [(0, i) for i in range(5)] + [(1, 0)]
+    graph = Graph(torch.tensor(pairs).T, (2, 5), bipartite=True)
+    with pytest.raises(InputError, match=r"no negative item can be drawn: .*row 0 has no negative"):
+        Recommendation().fit(BPR(2, 5), graph, graph, seed=0)
+    left = ForgetSplit.of(graph, ForgetRequest.of("interaction", [[0], [3]]), graph).retain
+    drawn = Recommendation().triples(left, left, left.edge_index[:, :4], seed=0)
+    assert drawn[2].tolist() == [3] * 4  # the only item that is left for a negative
