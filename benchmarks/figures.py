@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import kernels
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.markdown import table
@@ -187,6 +188,8 @@ def tables(sweeps: Sequence[Sweep], document: Path | None) -> int:
     if len(sweeps) == len(SWEEPS) and (RESULTS / "speed.jsonl").exists():
         rows = [json.loads(line) for line in (RESULTS / "speed.jsonl").read_text(encoding="utf-8").splitlines()]
         blocks["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
+    if len(sweeps) == len(SWEEPS) and (RESULTS / "kernels.jsonl").exists():
+        blocks["kernels"] = kernels.markdown(kernels.kept(RESULTS / "kernels.jsonl"))
     for name, block in blocks.items():
         if document is None:
             sys.stdout.write(block + "\n\n")

@@ -48,7 +48,7 @@ def test_every_subset_is_as_likely(size, count):
 @pytest.mark.parametrize("replace", [False, True])
 @pytest.mark.parametrize(("size", "count"), [(200, 40), (3000, 40)])
 def test_single_slots_are_uniform_by_both_algorithms(size, count, replace):
-    offsets, slots = neighbor.draw_neighbors([0, size], np.arange(size), np.zeros(3000, np.int64), count, 3, replace)
+    _, slots = neighbor.draw_neighbors([0, size], np.arange(size), np.zeros(3000, np.int64), count, 3, replace)
     hits = np.bincount(slots, minlength=size)
     assert hits.sum() == 3000 * count
     spread = ((hits - hits.mean()) ** 2).sum() / hits.mean()  # chi-square, of about ``size`` degrees of freedom
