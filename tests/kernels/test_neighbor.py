@@ -106,8 +106,11 @@ def test_a_hash_grows_and_a_table_refuses_what_it_has_no_entry_for():
     found, new = places.Hash().place(np.concatenate([ids, ids]))
     assert len(new) == len(np.unique(ids))
     assert found[:20_000].tolist() == found[20_000:].tolist()
+    table = places.Table(3)
     with pytest.raises(ValueError, match=r"indices must lie in \[0, 3\) \(got -1\)"):
-        places.Table(3).place(np.array([0, -1]))
+        table.place(np.array([0, -1]))
+    table.start(np.array([1]))
+    assert table.place(np.array([0]))[0].tolist() == [1]  # nothing is left of the batch that failed
     with pytest.raises(ValueError, match=r"got 3\)"):
         places.Table(3).place(np.array([3]))
 
