@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import kernels
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.glance import glance
@@ -211,6 +212,8 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
     if (RESULTS / "speed.jsonl").exists():
         rows = [json.loads(line) for line in (RESULTS / "speed.jsonl").read_text(encoding="utf-8").splitlines()]
         found["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
+    if (RESULTS / "kernels.jsonl").exists():
+        found["kernels"] = kernels.markdown(kernels.kept(RESULTS / "kernels.jsonl"))
     return found
 
 

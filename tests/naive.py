@@ -38,7 +38,7 @@ def bounded(state: int, bound: int) -> int:
 
 
 def below(state: int, bound: int) -> int:
-    """Of the upper half of a word take the upper half of its product with the bound; draw again where that is biased."""
+    """Take the upper half of the product of a word's upper half and the bound; draw again where that is biased."""
     for value in splitmix(state, 1000):
         product = (value >> 32) * bound
         if product % 2**32 >= 2**32 % bound:

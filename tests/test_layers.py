@@ -64,6 +64,9 @@ ROOMS = {
     "writers",
     "derived",
     "profile",
+    "relations",
+    "sampler",
+    "loaders",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 

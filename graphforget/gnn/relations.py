@@ -30,6 +30,7 @@ class Columns:
         relations: "source__relation__target" (or ``HOMOGENEOUS``) -> edges.
         perms: likewise -> the edge of each slot; None where they are the same.
         node_times: kind -> the times of its nodes; empty when there are none.
+        temporal: whether nodes or edges have times.
     """
 
     edge_types: tuple[EdgeType, ...] | None
@@ -37,11 +38,7 @@ class Columns:
     relations: dict[str, hops.Relation]
     perms: dict[str, Tensor | None]
     node_times: dict[str, Tensor]
-
-    @property
-    def temporal(self) -> bool:
-        """Whether nodes or edges have times."""
-        return any(one.time is not None for one in self.relations.values())
+    temporal: bool = False
 
     def time_of(self, kind: str, nodes: Tensor) -> Tensor:
         """Return the times of some nodes.
@@ -103,7 +100,8 @@ def _collected(
         if ends[name][0] in node_times and edges.numel():
             time = node_times[ends[name][0]][edges[0].cpu()].numpy()
         relations[name], perms[name] = _relation(edges, ends[name], counts, time, is_sorted)
-    return Columns(None if edge_types is None else tuple(edge_types), counts, relations, perms, node_times)
+    types = None if edge_types is None else tuple(edge_types)
+    return Columns(types, counts, relations, perms, node_times, time_attr is not None)
 
 
 def _times(

@@ -172,7 +172,7 @@ class _State:
         self.nodes: dict[str, list[IntArray]] = {}  # the seeds, then what each hop has added
         self.batch: dict[str, list[IntArray]] = {}
         self.fresh: dict[str, list[IntArray]] = {kind: [] for kind in sampler.num_nodes}  # of the hop under way
-        self.edges: dict[str, list[tuple[IntArray, IntArray, IntArray]]] = {name: [] for name in sampler.relations}
+        self.edges: dict[str, list[Edges]] = {name: [] for name in sampler.relations}
         self.before = dict.fromkeys(sampler.num_nodes, 0)  # places before those of the frontier
         self.places: dict[str, Table | Hash] = {}
         first, when = 0, []
@@ -181,7 +181,7 @@ class _State:
                 raise ValueError(f"the seeds must be of a kind of {sorted(sampler.num_nodes)} (got {kind!r})")
             ids = as_ids("seeds", seeds.get(kind, ()), sampler.num_nodes[kind])
             if kind in seeds and times is not None:
-                when.append(as_ids("times", times[kind]))
+                when.append(as_ids("times", times.get(kind, ())))
                 if len(when[-1]) != len(ids):
                     raise ValueError(f"times must have one entry a seed, {len(ids)} (got {len(when[-1])})")
             number = np.arange(first, first + len(ids))

@@ -38,7 +38,11 @@ def k_hop_nodes(indptr: npt.ArrayLike, indices: npt.ArrayLike, seeds: npt.ArrayL
         [0, 1, 2]
     """
     marks, nodes = _expanded(indptr, indices, seeds, k)
-    return np.flatnonzero(marks) if len(nodes) > len(marks) // 16 else np.sort(nodes)
+    if len(nodes) <= len(marks) // 256:
+        return np.sort(nodes)
+    out, words = np.empty(len(nodes), dtype=np.int64), np.zeros(len(marks) // 64 + 1, dtype=np.uint64)
+    _in_order(nodes, words, out)
+    return out
 
 
 def k_hop_distance(
@@ -139,7 +143,7 @@ def induced_edges(
         raise ValueError(f"nodes must be sorted and distinct (got {nodes[bad[0]]} then {nodes[bad[0] + 1]})")
     words = np.zeros(num_nodes // 64 + 1, dtype=np.uint64)
     before = np.zeros(len(words), dtype=np.int64)
-    limit = _mark(indptr, nodes, words, before)
+    limit = _mark(indptr, nodes, words, before) + 1
     slots, sources, targets = (np.empty(limit, dtype=np.int64) for _ in range(3))  # what is not written costs nothing
     count = _induce(indptr, indices, nodes, num_nodes, words, before, slots, sources, targets)
     if count < 0:
@@ -149,18 +153,14 @@ def induced_edges(
 
 @njit(cache=True, nogil=True)
 def _mark(indptr: IntArray, nodes: IntArray, words: npt.NDArray[np.uint64], before: IntArray) -> int:
-    """Set a bit for each node and count the nodes before each word; return how many slots the nodes have."""
+    """Set a bit for each node, and for each word the nodes before its own; return how many slots the nodes have."""
     one, limit = np.uint64(1), 0
     for i in range(len(nodes)):
         node = nodes[i]
+        if words[node >> 6] == 0:
+            before[node >> 6] = i
         words[node >> 6] |= one << np.uint64(node & 63)
         limit += indptr[node + 1] - indptr[node]
-    last = 0
-    for i in range(len(nodes)):  # the position of the first node of a word, carried on over empty words
-        word = nodes[i] >> 6
-        if i == 0 or word != last:
-            before[word] = i
-            last = word
     return limit
 
 
@@ -183,13 +183,28 @@ def _induce(
             node = indices[slot]
             if node < 0 or node >= num_nodes:
                 return -1 - slot
-            word, bit = words[node >> 6], one << np.uint64(node & 63)
-            if word & bit:
-                slots[count] = slot
-                sources[count] = i
-                targets[count] = before[node >> 6] + _ones(word & (bit - one))
-                count += 1
+            slots[count], sources[count], targets[count] = slot, i, node  # stands if the bit is set: no branch
+            count += np.int64((words[node >> 6] >> np.uint64(node & 63)) & one)
+    for j in range(count):
+        node = targets[j]
+        below = words[node >> 6] & ((one << np.uint64(node & 63)) - one)
+        targets[j] = before[node >> 6] + _ones(below)
     return count
+
+
+@njit(cache=True, nogil=True)
+def _in_order(nodes: IntArray, words: npt.NDArray[np.uint64], out: IntArray) -> None:
+    """Sort distinct ids by setting a bit for each and reading the bits."""
+    count, one = 0, np.uint64(1)
+    for node in nodes:
+        words[node >> 6] |= one << np.uint64(node & 63)
+    for i in range(len(words)):
+        word = words[i]
+        while word:
+            below = (word & (~word + one)) - one  # ones below the lowest bit
+            out[count] = 64 * i + _ones(below)
+            count += 1
+            word &= word - one
 
 
 @wrapping

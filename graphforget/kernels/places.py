@@ -53,6 +53,7 @@ class Table:
         places, new = np.empty_like(ids), np.empty(len(ids) + 1, dtype=np.int64)
         count = _place(ids, self.table, self.base, self.size, places, new)
         if count < 0:
+            self.size += len(ids)  # what was written before it must not look like places of a later batch
             raise ValueError(f"indices must lie in [0, {len(self.table)}) (got {ids[-1 - count]})")
         self.size += count
         return places, new[:count].copy()

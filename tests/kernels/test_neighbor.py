@@ -48,7 +48,7 @@ def test_every_subset_is_as_likely(size, count):
 @pytest.mark.parametrize("replace", [False, True])
 @pytest.mark.parametrize(("size", "count"), [(200, 40), (3000, 40)])
 def test_single_slots_are_uniform_by_both_algorithms(size, count, replace):
-    offsets, slots = neighbor.draw_neighbors([0, size], np.arange(size), np.zeros(3000, np.int64), count, 3, replace)
+    _, slots = neighbor.draw_neighbors([0, size], np.arange(size), np.zeros(3000, np.int64), count, 3, replace)
     hits = np.bincount(slots, minlength=size)
     assert hits.sum() == 3000 * count
     spread = ((hits - hits.mean()) ** 2).sum() / hits.mean()  # chi-square, of about ``size`` degrees of freedom
@@ -106,8 +106,11 @@ def test_a_hash_grows_and_a_table_refuses_what_it_has_no_entry_for():
     found, new = places.Hash().place(np.concatenate([ids, ids]))
     assert len(new) == len(np.unique(ids))
     assert found[:20_000].tolist() == found[20_000:].tolist()
+    table = places.Table(3)
     with pytest.raises(ValueError, match=r"indices must lie in \[0, 3\) \(got -1\)"):
-        places.Table(3).place(np.array([0, -1]))
+        table.place(np.array([0, -1]))
+    table.start(np.array([1]))
+    assert table.place(np.array([0]))[0].tolist() == [1]  # nothing is left of the batch that failed
     with pytest.raises(ValueError, match=r"got 3\)"):
         places.Table(3).place(np.array([3]))
 
