@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from graphforget import catalog
+from graphforget.deletion.verdict import Thresholds
 from graphforget.errors import InputError, unknown
 from graphforget.graph import Graph
 from graphforget.splits import Splits
@@ -66,7 +67,7 @@ class Deployment(_Strict):
         golds: models retrained for the evidence of a batch, where they are affordable; 0 for none.
         gold_seconds: affordable means so many predicted seconds for all golds (our default).
         deadline_days: from receipt to deadline, GDPR art. 12(3) says one month.
-        thresholds: of the verdict, declared before any run; {} takes the defaults.
+        thresholds: of the verdict, declared before any run.
         training_seconds: what the original's training took, where known.
         training_epochs: its epochs, where known: the plan prices a retrain by them.
         key: fingerprint of the controller's key.
@@ -86,7 +87,7 @@ class Deployment(_Strict):
     golds: int = Field(default=2, ge=0)
     gold_seconds: float = Field(default=300.0, ge=0)
     deadline_days: int = Field(default=30, ge=1)
-    thresholds: dict[str, Scalar] = {}
+    thresholds: Thresholds = Thresholds()
     training_seconds: float | None = None
     training_epochs: int | None = None
     key: str = ""

@@ -190,6 +190,8 @@ class Queue:
                     raise InputError(f"there is no request {name!r} in the queue; check the id")
                 check_move(states[name], new)
             covered = "subject = mark, other = ''," if hide else ""
+            if hide:
+                self.set_note("scrub_due", "1")
             for part in _parts(wanted):
                 self.db.execute(
                     f"UPDATE requests SET {covered} state = ?, reason = ?, updated_at = ?, "
@@ -254,10 +256,13 @@ class Queue:
         return [(old, new, at, bool(back), note) for old, new, at, back, note in rows]
 
     def scrub(self) -> None:
-        """Make sure that overwritten ids are gone from the file and from its log."""
+        """Make sure that overwritten ids are gone from the file and from its log; a killed scrub is done again."""
         with storing(self.path.parent):
+            if not self.note("scrub_due"):
+                return
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.db.execute("VACUUM")
+            self.set_note("scrub_due", "")
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -42,13 +42,14 @@ from graphforget.deletion.manifest import (
     read_manifest,
 )
 from graphforget.deletion.queue import Queue
-from graphforget.deletion.records import IN_MODEL, State
+from graphforget.deletion.records import State
 from graphforget.deletion.snapshot import pack, unpack
 from graphforget.deletion.vocabulary import Vocabulary, load_vocabulary
 from graphforget.errors import InputError, StoreError
 from graphforget.graph import Graph
 from graphforget.splits import Splits
 
+CLOSED = (State.PENDING, State.DELETED, State.UNVERIFIED, State.FAILED)
 DEPLOYMENT, VOCABULARY, QUEUE, CHAIN = "deployment.json", "vocabulary.json", "queue.sqlite", "chain.jsonl"
 
 
@@ -253,16 +254,33 @@ class Store:
         self._chain_commits()
         for version in self.chain.purged() & set(self.versions()):
             self.destroy(version)
-        running = self.queue.entries(State.RUNNING)
-        if running:
-            by_version = {number: set(self.manifest(number).requests) for number in self.versions()[-1:]}
-            head, done = next(iter(by_version.items()))
-            names = [entry.request.request_id for entry in running]
-            if names and set(names) <= done:
-                self.enter(head, names)
-            else:
-                self.queue.move(names, State.PLANNED, "the run was interrupted")
+        self._finish_running()
+        self.requeue()
         self.hide_deleted()
+        self.queue.scrub()
+
+    def _finish_running(self) -> None:
+        """Requests that a killed run was working on: done if the head is theirs, else to be done again."""
+        names = [entry.request.request_id for entry in self.queue.entries(State.RUNNING)]
+        if not names:
+            return
+        head = self.manifest()
+        if set(names) <= set(head.requests):
+            self.queue.move(names, State.PENDING, version=head.version, hide=True)
+        else:
+            self.queue.move(names, State.PLANNED, "the run was interrupted")
+
+    def requeue(self) -> None:
+        """After a rollback: what later versions forgot has to be forgotten again."""
+        head = self.manifest()
+        if head.restores is None:
+            return
+        undone = [
+            entry.request.request_id
+            for entry in self.queue.entries(*CLOSED)
+            if entry.version is not None and head.restores < entry.version < head.version
+        ]
+        self.queue.move(undone, State.RESOLVED, f"rolled back to version {head.restores}")
 
     def enter(self, version: int, names: list[str]) -> None:
         """Enter a committed version into the queue, and turn the ids of what it forgot into HMACs."""
@@ -291,14 +309,6 @@ class Store:
         os.replace(self.folder(version), gone)
         shutil.rmtree(gone)
         sync_folder(gone.parent)
-
-    def open_requests(self, version: int) -> bool:
-        """Does a version wait for its verification."""
-        return bool(self.queue.entries(State.PENDING, version=version, limit=1))
-
-    def closed(self, version: int) -> bool:
-        """Has a version a verdict by which it stands."""
-        return bool(self.queue.entries(*IN_MODEL, version=version, limit=1))
 
 
 def create(
