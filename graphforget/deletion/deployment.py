@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from graphforget import catalog
+from graphforget.deletion.bridge import is_recbole, load_run, wrapped
 from graphforget.deletion.verdict import Thresholds
 from graphforget.errors import InputError, unknown
 from graphforget.graph import Graph
@@ -180,12 +181,8 @@ def blank_model(deployment: Deployment) -> nn.Module:
     Raises:
         InputError: the factory does not take the arguments, or returns something else.
     """
-    if deployment.factory.startswith("recbole:"):
-        from recsys import recbole
-
-        folder = deployment.factory_args.get("dataset_folder")
-        loaded = recbole.load(deployment.factory.removeprefix("recbole:"), None if folder is None else str(folder))
-        return recbole.Wrapped(loaded.model, loaded.train_data, loaded.config).eval()
+    if is_recbole(deployment.factory):
+        return wrapped(load_run(deployment))  # type: ignore[no-any-return]
     factory = load_object(deployment.factory)
     try:
         model = factory(**deployment.factory_args)

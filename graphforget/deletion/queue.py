@@ -242,6 +242,10 @@ class Queue:
             request = Request(row[0], row[1], row[2], row[3], *row[4:10])
             yield Entry(request, row[10], State(row[11]), row[12], row[13], row[14])
 
+    def total(self) -> int:
+        """How many requests were ever taken."""
+        return int(self.db.execute("SELECT COUNT(*) FROM requests WHERE state != 'rejected'").fetchone()[0])
+
     def counts(self) -> dict[str, int]:
         """{state: number of requests}."""
         rows = self.db.execute("SELECT state, COUNT(*) FROM requests GROUP BY state")

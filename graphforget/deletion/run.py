@@ -278,6 +278,7 @@ def _cost(cost: Cost, expected: Mapping[str, float]) -> dict[str, float | None]:
         "peak_mib": cost.peak_mib,
         "predicted_seconds": expected.get("seconds"),
         "predicted_mib": expected.get("mib"),
+        "predicted_factor": expected.get("factor"),
         "retrain_predicted_seconds": expected.get("retrain_seconds"),
     }
 
