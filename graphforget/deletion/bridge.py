@@ -1,4 +1,4 @@
-"""RecBole checkpoints as deployments: read in without running their code, and written out again without the forgotten."""
+"""RecBole checkpoints as deployments: read without running their code, and written again without the forgotten."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def write_checkpoint(store: Store, path: Path) -> Path:
     from recsys.recbole.request import Forgotten
 
     if not is_recbole(store.deployment.factory):
-        raise InputError(f"the deployment is no RecBole checkpoint (got {store.deployment.factory!r}); export its weights")
+        raise InputError(
+            f"the deployment is no RecBole checkpoint (got {store.deployment.factory!r}); export its weights"
+        )
     run = load_run(store.deployment)
     before, after = data_of(run)[0], store.head_data()
     users = before.train.size[0]
@@ -104,5 +106,7 @@ def write_checkpoint(store: Store, path: Path) -> Path:
 def _lost(before: Graph, after: Graph) -> Tensor:
     """[2, n] the edges of one view that the other no longer has."""
     width = before.size[1]
-    gone = ~torch.isin(before.edge_index[0] * width + before.edge_index[1], after.edge_index[0] * width + after.edge_index[1])
+    gone = ~torch.isin(
+        before.edge_index[0] * width + before.edge_index[1], after.edge_index[0] * width + after.edge_index[1]
+    )
     return before.edge_index[:, gone]

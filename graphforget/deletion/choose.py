@@ -1,7 +1,7 @@
 """Which methods can serve a request, and which one is recommended, with the reason.
 
-The recommendation is the table "Which method when" of the README, whose figures are measured; where the plan has prices,
-a method that costs as much as retraining gives way to retraining.
+The recommendation is the table "Which method when" of the README, whose figures are measured; where the plan has
+prices, a method that costs as much as retraining gives way to retraining.
 """
 
 from __future__ import annotations

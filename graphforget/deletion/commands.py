@@ -20,7 +20,7 @@ from graphforget.errors import GraphforgetError, InputError
 
 if TYPE_CHECKING:
     from graphforget.deletion.confirm import Confirmed
-    from graphforget.deletion.plan import Plan
+    from graphforget.deletion.prices import Plan
     from graphforget.deletion.receive import Received
     from graphforget.deletion.store import Store
 
@@ -75,8 +75,13 @@ def show(found: Mapping[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line for the eyes, apart from the result."""
-    Console(stderr=True).print(text, highlight=False, markup=False)
+    """Print a line on progress, apart from the result."""
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """Print a line of the result."""
+    typer.echo(text)
 
 
 @app.command()
@@ -101,7 +106,8 @@ def init(
     """Make a store: the deployed model, its data and ids, and the policy."""
     with told(as_json):
         from graphforget.deletion.deployment import Deployment
-        from graphforget.deletion.keys import load_key, make_key as write_key
+        from graphforget.deletion.keys import load_key
+        from graphforget.deletion.keys import make_key as write_key
         from graphforget.deletion.setup import deploy, deploy_demo
         from graphforget.deletion.sources import Source
         from graphforget.train import progress
@@ -130,7 +136,7 @@ def init(
                 made = deploy(store, deployment, weights, source, key)
         found = {"store": str(store), "version": made.head, "key": key.fingerprint, "task": made.deployment.task}
         made.close()
-    show(found) if as_json else say(f"made {store}: version {found['version']}, key {found['key']}")
+    show(found) if as_json else tell(f"made {store}: version {found['version']}, key {found['key']}")
 
 
 @app.command()
@@ -161,7 +167,9 @@ def plan(
 def run(
     store: Root,
     requests: Requests = None,
-    method: Annotated[str | None, typer.Option(help="Catalog key or package.module:Class; default: the plan's.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Catalog key or package.module:Class; default: the plan's.")
+    ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the method; repeat.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Requests a batch.")] = None,
     golds: Golds = None,
@@ -196,7 +204,7 @@ def run(
     else:
         _refusals(received)
         for one in done.outcomes:
-            say(f"version {one.version}: {len(one.requests)} requests by {one.method} in {one.seconds:.2f} s")
+            tell(f"version {one.version}: {len(one.requests)} requests by {one.method} in {one.seconds:.2f} s")
         _verdicts(done.confirmed)
         _states(states)
     raise typer.Exit(code)
@@ -217,16 +225,14 @@ def verify(
         from graphforget.deletion.plan import gold_price
 
         which = waiting(it) if version is None else [version]
-        done = [
-            confirm(it, each, golds=golds, price=gold_price(it), operator=operator, say=say) for each in which
-        ]
+        done = [confirm(it, each, golds=golds, price=gold_price(it), operator=operator, say=say) for each in which]
     code = max((EXITS[one.outcome] for one in done), default=0, key=_worse)
     if as_json:
         show({"verdicts": [_verdict(one) for one in done], "exit": code})
     else:
         _verdicts(done)
         if not done:
-            say("nothing waits for a verification")
+            tell("nothing waits for a verification")
     raise typer.Exit(code)
 
 
@@ -251,9 +257,9 @@ def verify_receipt(
         show({"receipt": str(receipt), "checked": checked, "problems": wrong, "exit": int(bool(wrong))})
     elif wrong:
         for each in wrong:
-            say(f"wrong: {each}")
+            tell(f"wrong: {each}")
     else:
-        say(f"{receipt}: unchanged ({', '.join(checked)} checked)")
+        tell(f"{receipt}: unchanged ({', '.join(checked)} checked)")
     raise typer.Exit(int(bool(wrong)))
 
 
@@ -272,8 +278,8 @@ def rollback(
     if as_json:
         show(found._asdict())
     else:
-        say(f"version {found.version} has the files of version {found.restores}")
-        say(f"warning: {found.warning}")
+        tell(f"version {found.version} has the files of version {found.restores}")
+        tell(f"warning: {found.warning}")
 
 
 @app.command()
@@ -293,9 +299,9 @@ def purge(
         show(found._asdict())
     else:
         gone = ", ".join(map(str, found.versions)) or "none"
-        say(f"destroyed versions: {gone}; left: {', '.join(map(str, found.left))}")
+        tell(f"destroyed versions: {gone}; left: {', '.join(map(str, found.left))}")
         for each in found.files:
-            say(f"destroyed {each}")
+            tell(f"destroyed {each}")
 
 
 @app.command("check-train")
@@ -317,12 +323,12 @@ def check_train(
     if as_json:
         show({"returned": [each._asdict() for each in found], "exit": int(bool(found))})
     elif not found:
-        say("nothing that was deleted is in this data")
+        tell("nothing that was deleted is in this data")
     else:
         for each in found[:SHOWN]:
-            say(f"back: the {each.kind} of request {each.request_id}, in {each.rows} rows")
+            tell(f"back: the {each.kind} of request {each.request_id}, in {each.rows} rows")
         if len(found) > SHOWN:
-            say(f"and {len(found) - SHOWN} more (--json lists them all)")
+            tell(f"and {len(found) - SHOWN} more (--json lists them all)")
     raise typer.Exit(int(bool(found)))
 
 
@@ -348,10 +354,10 @@ def status(
     if as_json:
         show(found)
     else:
-        say(f"version {found['head']} is served; versions: {', '.join(map(str, it.versions()))}")
+        tell(f"version {found['head']} is served; versions: {', '.join(map(str, it.versions()))}")
         _states(states)
         for each in wrong:
-            say(f"wrong: {each}")
+            tell(f"wrong: {each}")
     raise typer.Exit(int(bool(wrong)))
 
 
@@ -399,11 +405,11 @@ def _received(found: Received | None) -> dict[str, Any]:
 def _refusals(found: Received | None) -> None:
     if found is None:
         return
-    say(f"taken: {found.taken}, known already: {found.repeated}, refused: {len(found.refused)}")
+    tell(f"taken: {found.taken}, known already: {found.repeated}, refused: {len(found.refused)}")
     for each in found.refused[:SHOWN]:
-        say(f"  line {each.line}: {each.reason}")
+        tell(f"  line {each.line}: {each.reason}")
     if len(found.refused) > SHOWN:
-        say(f"  and {len(found.refused) - SHOWN} more (--json lists them all)")
+        tell(f"  and {len(found.refused) - SHOWN} more (--json lists them all)")
 
 
 def _only_bad(found: Received | None) -> int:
@@ -422,28 +428,30 @@ def _wide() -> Console:
 def _plan(found: Plan) -> None:
     _states(found.states)
     if not found.requests:
-        say("nothing waits for a run")
+        tell("nothing waits for a run")
         return
     counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in found.counts.items())
-    say(f"{found.requests} requests: {counts}")
+    tell(f"{found.requests} requests: {counts}")
     if found.affected:
         near = found.affected
-        say(
+        tell(
             f"within {near['hops']:.0f} hops: {near['nodes']:,.0f} nodes ({near['nodes_share']:.1%}), "
             f"{near['edges']:,.0f} edges ({near['edges_share']:.1%})"
         )
     table = Table("method", "seconds", "MiB", "", box=None)
     for price in found.prices:
+        if not price.applies and price.reason.startswith("needs a task"):
+            continue  # of another domain
         seconds = "" if price.seconds is None else f"{price.seconds:,.2f}"
         mib = "" if price.mib is None else f"{price.mib:,.0f}"
         table.add_row(price.method, seconds, mib, price.reason)
     if found.prices:
         _wide().print(table)
-    say(f"recommended: {found.recommended}: {found.reason}")
+    tell(f"recommended: {found.recommended}: {found.reason}")
 
 
 def _states(states: Mapping[str, int]) -> None:
-    say("requests: " + (", ".join(f"{count} {state}" for state, count in states.items()) or "none"))
+    tell("requests: " + (", ".join(f"{count} {state}" for state, count in states.items()) or "none"))
 
 
 def _verdict(one: Confirmed) -> dict[str, Any]:
@@ -452,8 +460,8 @@ def _verdict(one: Confirmed) -> dict[str, Any]:
 
 def _verdicts(done: list[Confirmed]) -> None:
     for one in done:
-        say(f"version {one.version}: {one.outcome}")
+        tell(f"version {one.version}: {one.outcome}")
         for reason in one.reasons[:3]:
-            say(f"  {reason}")
+            tell(f"  {reason}")
         if len(one.reasons) > 3:
-            say(f"  and {len(one.reasons) - 3} more in the receipt")
+            tell(f"  and {len(one.reasons) - 3} more in the receipt")

@@ -93,7 +93,11 @@ def confirm(
         content = canonical(found.model_dump(mode="json"))
         write(evidence, content)
         own = found.model_dump(mode="json", include={"golds", "elements", "subjects", "thresholds", "rows"})
-        summary |= {**own, "checks": found.verdict.model_dump(mode="json")["checks"], "evidence_sha256": digest(content)}
+        summary |= {
+            **own,
+            "checks": found.verdict.model_dump(mode="json")["checks"],
+            "evidence_sha256": digest(content),
+        }
     subjects = [
         Subject(
             request_id=entry.request.request_id,

@@ -210,7 +210,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"the weights {str(path)!r} cannot be read (got {str(error)[:200]}); save them again") from error
+        raise InputError(
+            f"the weights {str(path)!r} cannot be read (got {str(error)[:200]}); save them again"
+        ) from error
     except pickle.UnpicklingError as error:
         raise InputError(
             f"the weights {str(path)!r} hold more than tensors (got {type(error).__name__}); save model.state_dict()"
@@ -240,7 +242,9 @@ def with_weights(model: nn.Module, state: dict[str, Tensor], source: str) -> nn.
     }
     if any(wrong.values()):
         told = "; ".join(f"{what}: {', '.join(names[:5])}" for what, names in wrong.items() if names)
-        raise InputError(f"the weights {source} do not fit the model (got {told}); name the factory they were saved from")
+        raise InputError(
+            f"the weights {source} do not fit the model (got {told}); name the factory they were saved from"
+        )
     model.load_state_dict(state)
     for name, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):

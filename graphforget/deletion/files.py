@@ -27,11 +27,11 @@ _SQLITE = {
 
 
 def canonical(value: Any) -> bytes:
-    """Return the one JSON text of a value: sorted keys, no blanks, UTF-8, NaN and infinity as null, one newline.
+    r"""Return the one JSON text of a value: sorted keys, no blanks, UTF-8, NaN and infinity as null, one newline.
 
     Example:
         >>> canonical({"b": 1, "a": [float("nan"), "x"]})
-        b'{"a":[null,"x"],"b":1}\\n'
+        b'{"a":[null,"x"],"b":1}\n'
     """
     text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"

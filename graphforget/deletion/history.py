@@ -81,7 +81,9 @@ def purge(store: Store, *, keep: int = 1, also: Sequence[Path] = ()) -> Purged:
     old = store.versions()[:-keep]
     needed = sorted({entry.version - 1 for entry in store.queue.entries(State.PENDING) if entry.version} & set(old))
     if needed:
-        raise InputError(f"version {needed[0]} is needed to verify version {needed[0] + 1}; run graphforget verify first")
+        raise InputError(
+            f"version {needed[0]} is needed to verify version {needed[0] + 1}; run graphforget verify first"
+        )
     for path in also:
         if not path.is_file():
             raise InputError(f"there is no file {str(path)!r} to destroy; check the path")

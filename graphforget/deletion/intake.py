@@ -1,8 +1,8 @@
 """Read deletion requests from CSV, JSON lines, Parquet or standard input, row by row.
 
-A bad row is refused with its line, its value and the remedy, and the good rows go on. Every line of a CSV is one record:
-a quote that is never closed spoils its own line and not the rest of the file. Ids are taken as they are, as text: they
-are never part of a path, a query or a page.
+A bad row is refused with its line, its value and the remedy, and the good rows go on. Every line of a CSV is one
+record: a quote that is never closed spoils its own line and not the rest of the file. Ids are taken as they are, as
+text: they are never part of a path, a query or a page.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from graphforget.deletion.keys import PREFIX
 from graphforget.deletion.records import PAIRED, SUBJECT_KINDS, Request
@@ -193,7 +194,7 @@ def _records(source: str | PathLike[str], delimiter: str) -> Iterator[tuple[int,
         raise InputError(f"delimiter must be a comma, a semicolon, a tab or a bar (got {delimiter!r})")
     with _opened(source) as (file, ending):
         if ending == ".parquet":
-            yield from _parquet(file)
+            yield from _parquet(cast(BinaryIO, file))
         elif ending == ".jsonl":
             yield from ((at, _jsonl(line)) for at, line in enumerate(_lines(file), 1) if line.strip())
         else:
@@ -201,10 +202,12 @@ def _records(source: str | PathLike[str], delimiter: str) -> Iterator[tuple[int,
 
 
 @contextmanager
-def _opened(source: str | PathLike[str]) -> Iterator[tuple[BinaryIO, str]]:
+def _opened(source: str | PathLike[str]) -> Iterator[tuple[Iterable[bytes], str]]:
     if str(source) == "-":
-        first = sys.stdin.buffer.peek(64)[:64].removeprefix(b"\xef\xbb\xbf").lstrip()  # type: ignore[attr-defined]
-        yield sys.stdin.buffer, ".jsonl" if first.startswith(b"{") else ".csv"
+        stream = sys.stdin.buffer
+        first = stream.readline()
+        jsonl = first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+        yield chain([first], stream), ".jsonl" if jsonl else ".csv"
         return
     path = Path(source)
     if path.suffix not in (".csv", ".jsonl", ".parquet"):
@@ -283,7 +286,7 @@ def _texts(found: Mapping[str, Any]) -> dict[str, str] | str:
         if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
             return f"{name} holds half of a character (a lone surrogate); correct the id"
         whole = isinstance(value, float) and value.is_integer()
-        cells[name] = "" if value is None else str(int(value)) if whole else str(value)  # type: ignore[arg-type]
+        cells[name] = "" if value is None else str(int(value)) if whole else str(value)
     return cells
 
 
@@ -302,8 +305,9 @@ def _parquet(file: BinaryIO) -> Iterator[tuple[int, dict[str, str] | str]]:
     for batch in table.iter_batches():
         for row in batch.to_pylist():
             at += 1
-            yield at, _texts({
-                name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()
-            })
-
-
+            yield (
+                at,
+                _texts(
+                    {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+                ),
+            )

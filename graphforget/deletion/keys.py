@@ -39,11 +39,11 @@ class Key:
     def __post_init__(self) -> None:
         if len(self.secret) < FEWEST:
             raise InputError(
-                f"the key must have at least {FEWEST} bytes (got {len(self.secret)}); make one with: openssl rand -hex 32"
+                f"the key must have at least {FEWEST} bytes (got {len(self.secret)}); make one: openssl rand -hex 32"
             )
 
     def mark(self, kind: str, *ids: str) -> str:
-        """``hmac:`` and the hex HMAC-SHA256 of a subject; kind and ids are separated, so no two subjects run together."""
+        """``hmac:`` and the hex HMAC-SHA256 of a subject; kind and ids are kept apart, so that no two run together."""
         return PREFIX + self.mac("\x1f".join((kind, *ids)).encode())
 
     def mac(self, content: bytes) -> str:

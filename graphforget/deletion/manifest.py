@@ -146,7 +146,8 @@ class Chain:
         """Where the log was changed."""
         if not self.path.exists():
             return [f"{self.path.name} is missing"]
-        found, previous = [], b""
+        found: list[str] = []
+        previous = b""
         for at, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
             try:
                 event = json.loads(line)

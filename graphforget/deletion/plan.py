@@ -1,4 +1,4 @@
-"""The plan: a dry run that says what a batch touches, which methods can serve it, and what each and a retrain would cost.
+"""The plan: a dry run that says what a batch touches, which methods can serve it, and what each would cost.
 
 The price comes from short runs on the user's own model and machine: a method is run with one pass and with three, the
 difference is a pass, and the rest is its fixed cost. What earlier batches really took corrects it. Nothing but the
@@ -16,13 +16,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from graphforget import catalog
 from graphforget.cost import measure
 from graphforget.deletion.choose import applicable, recommend
 from graphforget.deletion.deployment import Deployment, method_of
+from graphforget.deletion.prices import Plan, Price
 from graphforget.deletion.records import State
 from graphforget.deletion.resolve import Resolver, counts, remaining
 from graphforget.deletion.run import Work, resolve_received
@@ -44,65 +44,7 @@ NOTE = "plan"
 Say = Callable[[str], None]
 
 
-class Price(BaseModel):
-    """What a method would cost.
-
-    Args:
-        method: catalog key.
-        applies: can it serve the request.
-        reason: why not, or what the price rests on.
-        seconds: predicted, None where it was not priced.
-        mib: predicted peak memory above what is in use.
-        factor: by which earlier batches have corrected the seconds.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    method: str
-    applies: bool
-    reason: str = ""
-    seconds: float | None = None
-    mib: float | None = None
-    factor: float = 1.0
-
-
-class Plan(BaseModel):
-    """What a run would do.
-
-    Args:
-        requests: how many wait for it.
-        counts: what they resolve to.
-        affected: nodes and edges within two hops, and their shares.
-        prices: every method of the catalog and retraining.
-        recommended: the method.
-        reason: why.
-        drift: requests and distance since the last training from scratch, before this batch.
-        states: how many requests stand where, after the resolution.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    requests: int
-    counts: dict[str, int] = {}
-    affected: dict[str, float] = {}
-    prices: tuple[Price, ...] = ()
-    recommended: str = ""
-    reason: str = ""
-    drift: dict[str, float] = {}
-    states: dict[str, int] = {}
-
-    def predicted(self) -> dict[str, dict[str, float]]:
-        """{method: {"seconds", "mib", "retrain_seconds"}} for the receipt."""
-        known = {price.method: price for price in self.prices if price.seconds is not None}
-        retrain = known["retrain"].seconds if "retrain" in known else None
-        found = {}
-        for name, price in known.items():
-            values = {"seconds": price.seconds, "mib": price.mib, "factor": price.factor, "retrain_seconds": retrain}
-            found[name] = {key: value for key, value in values.items() if value is not None}
-        return found
-
-
-def plan(
-    store: Store, *, methods: Sequence[str] | None = None, budget: float = BUDGET, say: Say = log.info
-) -> Plan:
+def plan(store: Store, *, methods: Sequence[str] | None = None, budget: float = BUDGET, say: Say = log.info) -> Plan:
     """Plan the next batch. Needs :meth:`Store.writing`.
 
     Args:
@@ -173,8 +115,8 @@ def affected(split: ForgetSplit[Graph], hops: int = HOPS) -> dict[str, float]:
     first = graph.size[0] if graph.bipartite else 0
     rows, cols = graph.edge_index.cpu().numpy()
     cols, total = cols + first, graph.num_nodes
-    both = (rows, cols) if graph.undirected else (np.append(rows, cols), np.append(cols, rows))
-    indptr, indices, _ = csr.from_coo(*both, total, total)
+    out, back = (rows, cols) if graph.undirected else (np.append(rows, cols), np.append(cols, rows))
+    indptr, indices, _ = csr.from_coo(out, back, total, total)
     hit = np.zeros(total, dtype=bool)
     hit[khop.k_hop_nodes(indptr, indices, split.forget.nodes().cpu().numpy(), hops)] = True
     edges = int((hit[rows] | hit[cols]).sum()) // (1 + graph.undirected)
@@ -310,4 +252,3 @@ def _timed(method: Unlearner, model: nn.Module, task: Task[Any], split: ForgetSp
     with measure() as cost:
         method.unlearn(model, task, split, seed=0)
     return cost.seconds, cost.peak_mib
-

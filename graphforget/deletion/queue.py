@@ -1,7 +1,8 @@
 """The durable queue: one SQLite file in WAL mode, every move checked against the table of states and written down.
 
 Raw ids stand here only while a request waits: each final state, and the commit of a batch, turns them into HMACs in the
-same transaction. ``secure_delete`` overwrites what was there, and :meth:`Queue.scrub` empties the log and packs the file.
+same transaction. ``secure_delete`` overwrites what was there, and :meth:`Queue.scrub` empties the log and packs the
+file.
 """
 
 from __future__ import annotations
@@ -183,7 +184,9 @@ class Queue:
             at, back = self.stamp()
             states: dict[str, State] = {}
             for part in _parts(wanted):
-                rows = self.db.execute(f"SELECT request_id, state FROM requests WHERE request_id IN ({_marks(part)})", part)
+                rows = self.db.execute(
+                    f"SELECT request_id, state FROM requests WHERE request_id IN ({_marks(part)})", part
+                )
                 states.update((name, State(state)) for name, state in rows)
             for name in wanted:
                 if name not in states:

@@ -1,9 +1,9 @@
 """The receipt of a deletion: what was done, measured and left out, for a reader who has neither the data nor the store.
 
-It records a procedure and its measurements; it is no guarantee that nothing is left (Thudi et al., USENIX Security 2022;
-Zhang et al., ICML 2024). The fields follow NIST SP 800-88's record of sanitisation: person, medium, method, tool,
-verification. Its file is canonical JSON: one changed byte is found without a key; who has the key also finds a file that
-was made anew.
+It records a procedure and its measurements; it is no guarantee that nothing is left (Thudi et al., USENIX Security
+2022; Zhang et al., ICML 2024). The fields follow NIST SP 800-88's record of sanitisation: person, medium, method, tool,
+verification. Its file is canonical JSON: one changed byte is found without a key; who has the key also finds a file
+that was made anew.
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ def build(
     """
     scope = list(OUT_OF_SCOPE)
     if older:
-        scope.insert(0, f"versions {', '.join(map(str, older))} of this store, which hold the data until they are purged")
+        scope.insert(
+            0, f"versions {', '.join(map(str, older))} of this store, which hold the data until they are purged"
+        )
     return Receipt(
         version=manifest.version,
         issued_at=issued_at,

@@ -60,4 +60,3 @@ def _chunk(store: Store, part: list[Row | Refusal], found: Received) -> None:
     found.repeated += len(good) - taken - len(refused)
     found.refused += [Refusal(lines[one.request_id], reason, one.request_id) for one, reason in refused]
     found.refused.sort(key=lambda each: each.line)
-

@@ -93,7 +93,9 @@ class Resolver:
             return Found(State.OPTED_OUT, "opted out: suppressed from future training, the model is unchanged")
         if request.basis.startswith("exempt"):
             return Found(State.EXEMPT, request.basis)
-        kinds = ("user", "item", "interaction", "edge", "modality") if self.train.bipartite else ("node", "edge", "feature")
+        kinds = (
+            ("user", "item", "interaction", "edge", "modality") if self.train.bipartite else ("node", "edge", "feature")
+        )
         if request.kind not in kinds:
             return Found(State.REJECTED, f"this data has no {request.kind}; it has {', '.join(kinds)}")
         if request.kind in PAIRED:
@@ -147,7 +149,9 @@ class Resolver:
             pair = self._marked_pairs.get(request.subject)
         else:
             kinds = ("user", "item") if self.train.bipartite else ("node", "node")
-            ends = [self.names.find(kind, name) for kind, name in zip(kinds, (request.subject, request.other), strict=True)]
+            ends = [
+                self.names.find(kind, name) for kind, name in zip(kinds, (request.subject, request.other), strict=True)
+            ]
             pair = None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
         if pair is None or not any(self._has(view, pair) for view in self.splits):
             return Found(State.NOT_FOUND, f"no such {request.kind} in the data")
@@ -173,7 +177,9 @@ class Resolver:
             return Found(State.NOT_FOUND, f"the {kind} has no edge of that relation or time")
         return Found(State.RESOLVED, part="edge", pairs=once)
 
-    def _matching(self, request: Request, pairs: Tensor, view: Graph | None = None, hit: Tensor | None = None) -> list[Pair]:
+    def _matching(
+        self, request: Request, pairs: Tensor, view: Graph | None = None, hit: Tensor | None = None
+    ) -> list[Pair]:
         """The edges that the request's relation and time leave."""
         found: list[Pair] = []
         views = self.splits if view is None else [view]
@@ -295,5 +301,3 @@ def _number(relation: str) -> int:
         return int(relation)
     except ValueError as error:
         raise InputError(f"relation must be the number of an edge type (got {relation[:80]!r}); look it up") from error
-
-

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from graphforget import metrics
@@ -23,6 +22,7 @@ from graphforget.cost import Cost, measure
 from graphforget.deletion.choose import Choice, recommend
 from graphforget.deletion.deployment import method_of, task_of
 from graphforget.deletion.manifest import Drift, Manifest
+from graphforget.deletion.prices import Plan
 from graphforget.deletion.queue import Entry
 from graphforget.deletion.records import State
 from graphforget.deletion.resolve import Batch, Resolver, counts, remaining
@@ -62,6 +62,21 @@ class Outcome:
     seconds: float
     predicted: float | None
     drift: Drift
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which method the caller wants.
+
+    Args:
+        method: named for this run, or None.
+        settings: its fields.
+        planned: the plan, or None.
+    """
+
+    method: str | None
+    settings: dict[str, Any]
+    planned: Plan | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +139,7 @@ def run(
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
-    predicted: Mapping[str, Mapping[str, float]] | None = None,
+    planned: Plan | None = None,
     say: Say = log.info,
     after: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
@@ -135,7 +150,7 @@ def run(
         method: catalog key or import path; None takes the recommendation.
         settings: fields of the method.
         batch_size: requests a batch; None takes the deployment's.
-        predicted: {method: {"seconds": ..., "mib": ...}} of a plan.
+        planned: the plan, whose recommendation is taken and whose prices go into the manifests.
         say: receives a line before each step.
         after: called with each outcome once it is committed, for its verification.
 
@@ -149,7 +164,7 @@ def run(
     while entries := store.queue.entries(State.PLANNED, State.RESOLVED, limit=size):
         names = [entry.request.request_id for entry in entries if entry.state is State.RESOLVED]
         store.queue.move(names, State.PLANNED)
-        outcome = _batch(store, entries, method, dict(settings or {}), predicted or {}, say)
+        outcome = _batch(store, entries, Wish(method, dict(settings or {}), planned), say)
         if outcome is not None:
             outcomes.append(outcome)
             if after is not None:
@@ -160,9 +175,7 @@ def run(
 def _batch(
     store: Store,
     entries: list[Entry],
-    method: str | None,
-    settings: dict[str, Any],
-    predicted: Mapping[str, Mapping[str, float]],
+    wish: Wish,
     say: Say,
 ) -> Outcome | None:
     names = [entry.request.request_id for entry in entries]
@@ -179,7 +192,7 @@ def _batch(
         say(f"failed: {error}")
         return None
     try:
-        choice = _choose(store, work, split, method, settings, len(names))
+        choice = _choose(store, work, split, wish, len(names))
         say(f"{len(names)} requests: {_told(counts(split, batch))}; {choice.name}, {choice.reason}")
         seed = store.deployment.seed + store.head + 1
         with measure() as cost:
@@ -188,7 +201,7 @@ def _batch(
     except BaseException:
         store.queue.move(names, State.PLANNED, "the run was interrupted")
         raise
-    expected = predicted.get(choice.name, {})
+    expected = wish.planned.predicted().get(choice.name, {}) if wish.planned else {}
     manifest = store.commit(
         result.model.state_dict(),
         left,
@@ -221,21 +234,24 @@ def _choose(
     store: Store,
     work: Work,
     split: ForgetSplit[Graph] | None,
-    method: str | None,
-    settings: dict[str, Any],
+    wish: Wish,
     requests: int,
 ) -> Choice:
     if split is None:
         return Choice("none", method_of("retrain", {}), "the model was trained on none of it: only the data changes")
     budget, drift = store.deployment.drift, work.manifest.drift
     if drift.requests + requests > budget.requests:
-        spent = f"the drift budget of {budget.requests} requests is spent ({drift.requests} unlearned, {requests} to come)"
+        spent = (
+            f"the drift budget of {budget.requests} requests is spent ({drift.requests} unlearned, {requests} to come)"
+        )
         return Choice("retrain", method_of("retrain", {}), spent)
     if budget.distance is not None and drift.distance > budget.distance:
         spent = f"the drift budget of {budget.distance:g} is spent (drift {drift.distance:.3g})"
         return Choice("retrain", method_of("retrain", {}), spent)
-    if method is not None:
-        return Choice(method, method_of(method, settings), "named for this run")
+    if wish.method is not None:
+        return Choice(wish.method, method_of(wish.method, wish.settings), "named for this run")
+    if wish.planned is not None and wish.planned.prices and store.deployment.method is None:
+        return Choice(wish.planned.recommended, method_of(wish.planned.recommended, {}), wish.planned.reason)
     return recommend(store.deployment, work.task, split)
 
 

@@ -1,4 +1,4 @@
-"""The whole service in one call: what was planned is run, what waits is verified, and the next run finishes the last."""
+"""The whole service in one call: run what was planned, verify what waits, finish what an earlier call began."""
 
 from __future__ import annotations
 
@@ -65,20 +65,20 @@ def serve(
         for version in waiting(store):
             check(version)
     planned = last_plan(store)
-    if method is None and planned is not None and store.deployment.method is None and planned.prices:
-        method = planned.recommended
     outcomes = run(
         store,
         method=method,
         settings=settings,
         batch_size=batch_size,
-        predicted=planned.predicted() if planned else None,
+        planned=planned,
         say=say,
         after=(lambda one: check(one.version)) if verify else None,
     )
     if planned is not None:
         forget_plan(store)
-    lost = len(store.queue.entries(State.FAILED)) - failed - sum(
-        len(one.receipt.requests) for one in confirmed if one.outcome == "fail"
+    lost = (
+        len(store.queue.entries(State.FAILED))
+        - failed
+        - sum(len(one.receipt.requests) for one in confirmed if one.outcome == "fail")
     )
     return Served(outcomes, confirmed, max(lost, 0))

@@ -33,7 +33,11 @@ DEMO_RECIPE = {"epochs": 400, "patience": 150, "lr": 5e-3}  # of graphforget.dem
 
 
 def deploy(
-    root: str | PathLike[str], deployment: Deployment, weights: str | PathLike[str] | None, source: Source | None, key: Key
+    root: str | PathLike[str],
+    deployment: Deployment,
+    weights: str | PathLike[str] | None,
+    source: Source | None,
+    key: Key,
 ) -> Store:
     """Make a store of a trained model; model, weights, task and data are tried out together first.
 

@@ -45,7 +45,12 @@ def pack(splits: Splits[Graph]) -> bytes:
             keys[name] = shared if same else f"{part}.{name}"
             if not same:
                 tensors[f"{part}.{name}"] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        views[part] = {"keys": keys, "size": list(view.size), "bipartite": view.bipartite, "undirected": view.undirected}
+        views[part] = {
+            "keys": keys,
+            "size": list(view.size),
+            "bipartite": view.bipartite,
+            "undirected": view.undirected,
+        }
     return save(tensors, {LABEL: json.dumps(views, sort_keys=True)})
 
 

@@ -116,10 +116,10 @@ def check_train(queue: Queue, key: Key, splits: Splits[Graph], names: Vocabulary
                 if filled:
                     meet(mark, "modality" if bipartite else "feature", 1)
     if "pair" in wanted:
-        ends = ("user", "item") if bipartite else ("node", "node")
+        first, second = ("user", "item") if bipartite else ("node", "node")
         for view in splits:
             for u, v in view.pairs().T.tolist():
-                pair = [names.ids[ends[0]][u], names.ids[ends[1]][v]]
+                pair = [names.ids[first][u], names.ids[second][v]]
                 meet(key.mark("pair", *(sorted(pair) if train.undirected else pair)), "pair", 1)
     return sorted((Returned(*each, rows) for each, rows in found.items()), key=lambda one: (-one.rows, one.request_id))
 
@@ -135,7 +135,9 @@ def replies(queue: Queue) -> str:
     for entry in queue.entries():
         code, words = CODES[entry.state]
         since = entry.updated_at if entry.state in IN_MODEL else ""
-        writer.writerow([safe_cell(each) for each in (entry.request.request_id, code, words, since, entry.request.deadline)])
+        writer.writerow(
+            [safe_cell(each) for each in (entry.request.request_id, code, words, since, entry.request.deadline)]
+        )
     return out.getvalue()
 
 
