@@ -159,8 +159,8 @@ def update_leakage(answers: Answers, judge: Judge, seed: int) -> Check:
     """The attack on the change of answers; retraining changes them too, so only its excess counts."""
 
     def run(after: Beliefs) -> attack.AttackResult:
-        parts = [side[part] for part in ("forget", "retain") for side in (answers.before, after)]
-        return attack.update_leakage(*parts, seed=seed)
+        before = answers.before
+        return attack.update_leakage(before["forget"], after["forget"], before["retain"], after["retain"], seed=seed)
 
     own, golds = run(answers.after), [run(gold).auc for gold in answers.golds]
     found = Interval(*(each - mean(golds) for each in (own.auc, own.low, own.high)))

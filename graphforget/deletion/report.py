@@ -126,8 +126,8 @@ def _why(checked: Verification) -> list[str]:
     needed = checked.thresholds.fewest_subjects
     if checked.subjects < needed:
         found.append(
-            f"The batch holds {_count(checked.subjects, 'subject')}; at least {needed} were declared to be needed for a "
-            "verdict. With few requests this is the normal answer."
+            f"The batch holds {_count(checked.subjects, 'subject')}; at least {needed} were declared to be needed for "
+            "a verdict. With few requests this is the normal answer."
         )
     else:
         open_ = sum(each.outcome == "inconclusive" for each in verdict.checks)
