@@ -123,9 +123,9 @@ class Answers:
         """Beliefs for the pictures; all golds together."""
         found: dict[tuple[Model, Part], Tensor] = {("before", part): self.old[part] for part in PARTS}
         found |= {("after", part): self.new[part] for part in PARTS}
-        return found | (
-            {("gold", part): torch.cat([g[part] for g in self.truth]) for part in PARTS} if self.golds else {}
-        )
+        if self.truth:
+            found |= {("gold", part): torch.cat([gold[part] for gold in self.truth]) for part in PARTS}
+        return found
 
     def apart(self, part: Part) -> tuple[Tensor, Tensor]:
         """([n] each element's distance to gold, [K, n] each gold's distance to the others), JS."""

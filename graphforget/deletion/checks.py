@@ -98,16 +98,18 @@ def beside_unseen(answers: Answers, judge: Judge, draw: Resampler) -> list[Check
         judge.check("membership", attacked, lowest=-limits.attack_auc, highest=limits.attack_auc),
         judge.check("membership_tpr", caught, highest=limits.attack_tpr),
     ]
-    if not limits.accept_stand_in:  # hubs, say, stand out under any model: without gold that is no proof of memory
-        found = [
-            each.model_copy(update={"outcome": "inconclusive"}) if each.outcome == "fail" else each for each in found
-        ]
+    if not limits.accept_stand_in:  # hubs, say, stand out under any model: without gold that is no sign of memory
+        found = [_softened(each) for each in found]
     return [
         judge.check("change", change, lowest=RESOLUTION, reference="original", of_subjects=False),
         *found,
         judge.check("retain_leakage", told, highest=limits.retain_auc, reference="original", of_subjects=False),
         judge.check("utility", _point(lost), lowest=-limits.utility, reference="original", of_subjects=False),
     ]
+
+
+def _softened(check: Check) -> Check:
+    return check.model_copy(update={"outcome": "inconclusive"}) if check.outcome == "fail" else check
 
 
 def ratio(own: Tensor, floor: Tensor) -> Callable[[Tensor], float]:
@@ -157,8 +159,8 @@ def update_leakage(answers: Answers, judge: Judge, seed: int) -> Check:
     """The attack on the change of answers; retraining changes them too, so only its excess counts."""
 
     def run(after: Beliefs) -> attack.AttackResult:
-        parts = [side[part] for part in ("forget", "retain") for side in (answers.before, after)]
-        return attack.update_leakage(*parts, seed=seed)
+        before = answers.before
+        return attack.update_leakage(before["forget"], after["forget"], before["retain"], after["retain"], seed=seed)
 
     own, golds = run(answers.after), [run(gold).auc for gold in answers.golds]
     found = Interval(*(each - mean(golds) for each in (own.auc, own.low, own.high)))

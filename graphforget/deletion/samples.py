@@ -84,7 +84,8 @@ def subjects_of(split: ForgetSplit[Any], batch: Batch) -> Tensor:
     found = itself + len(removed)
     for end in (ends[1], ends[0]):  # of two removed endpoints the first counts
         found = torch.where(removed[end], end, found)
-    return found.unique(return_inverse=True)[1]
+    _, subject = found.unique(return_inverse=True)
+    return torch.as_tensor(subject)
 
 
 class Resampler:

@@ -142,7 +142,8 @@ class Check(BaseModel):
         lowest: the declared lower limit, None for none.
         highest: the declared upper limit, None for none.
         outcome: what follows.
-        reason: in words; "" for a check that passes.
+        reason: in words, without figures; "" for a check that passes.
+        detail: the figures behind the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -158,6 +159,12 @@ class Check(BaseModel):
     highest: float | None
     outcome: Outcome
     reason: str
+    detail: str
+
+    @property
+    def words(self) -> str:
+        """One line for the verdict's reasons."""
+        return f"{self.title}: {self.reason}" + (f" ({self.detail})" if self.detail else "")
 
 
 class Verdict(BaseModel):
@@ -226,39 +233,42 @@ class Judge:
             raise InputError(f"the check {name!r} needs a limit (got none); name lowest or highest")
         meaning, against = MEANING[name], reference or self.reference
         few = of_subjects and self.subjects < self.thresholds.fewest_subjects
-        outcome, reason = self._outcome(meaning, found, lowest, highest, few)
+        outcome, reason, detail = self._outcome(meaning, found, lowest, highest, few)
         value, low, high = (None if math.isnan(each) else float(each) for each in found)
-        words = f"{meaning.title}: {reason.format(reference=REFERENCE[against])}" if reason else ""
+        reason = reason.format(reference=REFERENCE[against])
         return Check(
             name=name, title=meaning.title, unit=meaning.unit, reference=against,
-            value=value, low=low, high=high, lowest=lowest, highest=highest, outcome=outcome, reason=words,
+            value=value, low=low, high=high, lowest=lowest, highest=highest,
+            outcome=outcome, reason=reason, detail=detail,
         )  # fmt: skip
 
     def _outcome(
         self, meaning: Meaning, found: Interval, lowest: float | None, highest: float | None, few: bool
-    ) -> tuple[Outcome, str]:
+    ) -> tuple[Outcome, str, str]:
         value, known = found.value, not math.isnan(found.low)
         if math.isnan(value):
-            return "inconclusive", "could not be measured: too few elements, or too few golds"
+            return "inconclusive", "could not be measured: too few elements, or too few golds", ""
         low, high = (found.low, found.high) if known else (value, value)
         floor, ceiling = -math.inf if lowest is None else lowest, math.inf if highest is None else highest
         shown = f"{value:.3g} {meaning.unit}"
+        limits = "limit " + " to ".join(f"{each:.3g}" for each in (floor, ceiling) if math.isfinite(each))
         if few:
             gross = self.thresholds.gross
             if not (0 < ceiling * gross < value or value < floor * gross < 0):
-                needed = self.thresholds.fewest_subjects
-                return "inconclusive", f"{shown}; of {self.subjects} subjects, where a verdict takes {needed}"
+                words = (
+                    f"too few subjects to tell: {self.subjects}, where {self.thresholds.fewest_subjects} are declared"
+                )
+                return "inconclusive", words, f"{shown}; {limits}"
             low = high = value
         elif known:
             shown += f", 95 % interval {low:.3g} to {high:.3g}"
         if low > ceiling:
-            return "fail", f"{meaning.above} ({shown}; limit {ceiling:.3g})"
+            return "fail", meaning.above, f"{shown}; {limits}"
         if high < floor:
-            return "fail", f"{meaning.below} ({shown}; limit {floor:.3g})"
+            return "fail", meaning.below, f"{shown}; {limits}"
         if floor <= low and high <= ceiling:
-            return "pass", ""
-        limits = " to ".join(f"{each:.3g}" for each in (floor, ceiling) if math.isfinite(each))
-        return "inconclusive", f"the interval reaches over the limit ({shown}; limit {limits})"
+            return "pass", "", ""
+        return "inconclusive", "too uncertain, the interval reaches over the limit", f"{shown}; {limits}"
 
 
 def decide(checks: Sequence[Check], notes: Sequence[str] = (), passes: bool = True) -> Verdict:
@@ -274,8 +284,8 @@ def decide(checks: Sequence[Check], notes: Sequence[str] = (), passes: bool = Tr
     """
     if not checks:
         raise InputError("a verdict needs at least one check (got none)")
-    failed = [check.reason for check in checks if check.outcome == "fail"]
-    open_ = [check.reason for check in checks if check.outcome == "inconclusive"]
+    failed = [check.words for check in checks if check.outcome == "fail"]
+    open_ = [check.words for check in checks if check.outcome == "inconclusive"]
     if failed:
         return Verdict(outcome="fail", reasons=(*failed, *notes), checks=tuple(checks))
     if open_ or not passes:

@@ -153,14 +153,14 @@ def _rows(
     if len(golds) > 1:
         found = evidence.compare(task, split, test, original=before.model, golds=golds, unlearned={method: unlearned})
         return _finite(found)
-    outputs = evidence.answers(task, before, asked.views)
+    outputs, batches = evidence.answers(task, before, asked.views), {str(k): each for k, each in asked.whole.items()}
     truth = [evidence.answers(task, gold, asked.views) for gold in golds]
     report = Report()
     models = [(ORIGINAL, "", before), *(("gold", "retrain", gold) for gold in golds), ("unlearned", method, unlearned)]
     for role, name, result in models:
         own = evidence.answers(task, result, asked.views)
         beside = truth if truth and role != "gold" else None
-        figures = evidence.scores(task, split, asked.views, asked.whole, result, own, outputs, beside)
+        figures = evidence.scores(task, split, asked.views, batches, result, own, outputs, beside)
         report.add(role, name, figures | evidence.profile_row(task, evidence.profile(task, split, test, result), []))
     return _finite(report)
 
