@@ -236,6 +236,22 @@ def verify(
     raise typer.Exit(code)
 
 
+@app.command()
+def report(
+    store: Root,
+    version: Annotated[int | None, typer.Option(help="Default: the newest with a receipt.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: beside the receipt.")] = None,
+    key_file: KeyFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write report.html: one file that opens offline, a page for the privacy officer and the evidence."""
+    with told(as_json), opened(store, key_file, write=False) as it:
+        from graphforget.deletion.file_report import write_report
+
+        path = write_report(it, version, out)
+    show({"report": str(path)}) if as_json else tell(f"wrote {path}")
+
+
 @app.command("verify-receipt")
 def verify_receipt(
     receipt: Annotated[Path, typer.Argument(help="The receipt.")],

@@ -55,6 +55,7 @@ class Manifest(BaseModel):
         requests: ids of the requests that it forgot.
         counts: what the requests resolved to.
         cost: predicted and actual, seconds and MiB.
+        prices: method -> what the plan predicted, seconds and MiB.
         drift: since the last training from scratch.
         notes: what the method noted, of plain values.
         restores: of a rollback, the version whose weights these are.
@@ -79,6 +80,7 @@ class Manifest(BaseModel):
     requests: list[str] = []
     counts: dict[str, int] = {}
     cost: dict[str, float | None] = {}
+    prices: dict[str, dict[str, float]] = {}
     drift: Drift = Drift()
     notes: dict[str, Any] = {}
     restores: int | None = None

@@ -214,6 +214,7 @@ def _batch(
         requests=names,
         counts=counts(split, batch),
         cost=_cost(cost, expected),
+        prices=wish.planned.predicted() if wish.planned else {},
         drift=drift,
         notes={key: value for key, value in result.record.items() if isinstance(value, bool | int | float | str)},
     )
