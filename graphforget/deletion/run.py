@@ -276,12 +276,16 @@ def _drift(work: Work, split: ForgetSplit[Graph] | None, result: Unlearned, anew
 
 
 def distance(task: Task[Any], split: ForgetSplit[Graph], before: nn.Module, after: Unlearned) -> float:
-    """Mean root of the Jensen-Shannon divergence of two models' answers on the held-out elements; 0 of none."""
+    """Mean root of the divergence of two models' answers on the held-out elements; 0 of none.
+
+    The Jensen-Shannon divergence, or the task's own where an answer is one number.
+    """
     if next(iter(task.batches(split.retain, split.held_out, None)), None) is None:
         return 0.0
     batch = task.elements(split.retain, split.held_out)
-    answers = [task.teacher(before, split.data)(batch), task.teacher(after.model, after.context)(batch)]
-    return float(metrics.js(*answers).clamp(min=0).sqrt().mean())
+    old, new = task.teacher(before, split.data)(batch), task.teacher(after.model, after.context)(batch)
+    apart = metrics.js(old, new) if old.shape[1] > 1 else task.divergence(old, new, 1.0)
+    return float(apart.clamp(min=0).sqrt().mean())
 
 
 def _pending(batch: Batch) -> dict[str, Tensor]:
