@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
@@ -66,7 +67,7 @@ def test_from_init_to_purge(tmp_path, store, call):
     assert cost["seconds"] > 0
     assert call("verify-receipt", receipt, "--store", store, "--json")["problems"] == []
     page = call("report", store, "--out", tmp_path / "report.html", "--json")["report"]
-    assert "user-003" not in open(page, encoding="utf-8").read()
+    assert "user-003" not in Path(page).read_text(encoding="utf-8")
     assert call("verify", store, "--version", "1", "--golds", "2", "--json", code=3)["verdicts"][0]["version"] == 1
     call("status", store, "--out", tmp_path / "replies.csv", "--suppression", tmp_path / "list.jsonl")
     assert "r1,3,deleted_unverified" in (tmp_path / "replies.csv").read_text()

@@ -47,7 +47,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # no file may grow beyond it: the data does not fit
     try:
-        with pytest.raises(StoreError, match="no space left|cannot be written"), store.writing():
+        with pytest.raises(StoreError, match=r"no space left|cannot be written"), store.writing():
             serve(store, verify=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -72,7 +72,7 @@ def test_a_read_only_store_is_said():
         if was == 0:
             os.seteuid(65534)  # root may write anything
         try:
-            with pytest.raises(StoreError, match="is read-only|cannot be opened"):
+            with pytest.raises(StoreError, match=r"is read-only|cannot be opened"):
                 Store(root, small.KEY)
         finally:
             os.seteuid(was)
@@ -161,7 +161,7 @@ def test_weights_data_and_model_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match="there are no weights"):
         read_weights(tmp_path / "none.pt")
     torch.save(model, tmp_path / "pickle.pt")
-    with pytest.raises(InputError, match="more than tensors|cannot be read"):
+    with pytest.raises(InputError, match=r"more than tensors|cannot be read"):
         read_weights(tmp_path / "pickle.pt")
     torch.save({"state_dict": model.state_dict(), "epoch": 3}, tmp_path / "good.ckpt")
     with_weights(small.tiny_gcn(), read_weights(tmp_path / "good.ckpt"), "good")
@@ -193,7 +193,7 @@ def test_settings_that_cannot_be_used():
         Deployment.parse('{"factory": "a:b", "batch_size": 0}')
     with pytest.raises(InputError, match="colour"):
         Deployment.parse('{"factory": "a:b", "colour": "red"}')
-    with pytest.raises(InputError, match="package.module:name"):
+    with pytest.raises(InputError, match=r"package\.module:name"):
         load_object("no_colon")
     with pytest.raises(InputError, match="there is no module"):
         load_object("no_such_module_here:thing")
