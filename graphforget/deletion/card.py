@@ -75,7 +75,7 @@ def patch(text: str, versions: Sequence[VersionLine], out_of_scope: Sequence[str
         return text.rstrip("\n") + "\n\n" * bool(text.strip()) + new + "\n"
     if (starts, ends) != (1, 1) or text.index(START) > text.index(END):
         raise InputError(
-            f"the card must hold the two markers once each, in order (got {starts} of {START!r} and {ends} of {END!r}); "
+            f"the card must hold both markers once, in order (got {starts} of {START!r} and {ends} of {END!r}); "
             "remove what is left of the old section"
         )
     return text[: text.index(START)] + new + text[text.index(END) + len(END) :]

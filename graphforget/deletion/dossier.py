@@ -97,6 +97,8 @@ class Dossier(Record):
         environment: name -> version.
         receipt: SHA-256 of the receipt.
         verification: what was measured; None where nothing was.
+        outcome: the verdict where nothing was measured: the model never learned from the data, say.
+        reasons: of that verdict.
     """
 
     model: str
@@ -112,3 +114,5 @@ class Dossier(Record):
     environment: dict[str, str] = {}
     receipt: str = ""
     verification: Verification | None = None
+    outcome: Outcome | None = None
+    reasons: tuple[str, ...] = ()

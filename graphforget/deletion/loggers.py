@@ -48,11 +48,11 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise missing_extra("tensorboard", "track") from error
-        with SummaryWriter(self.target) as writer:  # type: ignore[no-untyped-call]
+        with SummaryWriter(self.target) as writer:
             for name, value in figures.items():
-                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, step)
             lines = [f"{name}: {value}" for name, value in [*tags.items(), *(("file", each.name) for each in files)]]
-            writer.add_text("deletion", "\n\n".join(lines), step)  # type: ignore[no-untyped-call]
+            writer.add_text("deletion", "\n\n".join(lines), step)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ STATUS = {
     "not_found": "not found",
     "rejected": "refused: could not be read",
     "exempt": "exempt",
+    "exempted": "exempt",
     "opted_out": "opted out",
     "failed": "did not pass verification",
     "pending_verification": "deleted, being verified",
@@ -79,7 +80,9 @@ def render(dossier: Dossier) -> str:
     except ImportError as error:
         raise missing_extra("jinja2", "report") from error
     checked = dossier.verification
-    tone = checked.verdict.outcome if checked else "unverified"
+    tone = checked.verdict.outcome if checked else dossier.outcome or "unverified"
+    unmeasured = " ".join(_sentence(each) for each in dossier.reasons) or SENTENCE["unverified"]
+    sentence = SENTENCE[tone] if checked else unmeasured
     shown = [(name, pictures.beliefs(checked.pictures, model, name)) for model, name in CURVES] if checked else []
     rows = checked.rows if checked else ()
     costs = [(each.name, each.predicted_seconds, each.seconds) for each in dossier.costs]
@@ -89,7 +92,7 @@ def render(dossier: Dossier) -> str:
         v=checked,
         tone=tone,
         headline=HEADLINE[tone],
-        sentence=NO_GOLD_FAIL if checked and tone == "fail" and not checked.golds else SENTENCE[tone],
+        sentence=NO_GOLD_FAIL if checked and tone == "fail" and not checked.golds else sentence,
         why=_why(checked) if checked else [],
         asked=_asked(dossier),
         requests=dossier.requests[:SHOWN_REQUESTS],
