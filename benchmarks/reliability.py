@@ -22,10 +22,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchmarks import ridge
-from graphforget.deletion.deployment import Deployment
+from graphforget.deletion.deployment import Deployment, DriftBudget
 from graphforget.deletion.file_report import write_report
 from graphforget.deletion.files import file_digest
 from graphforget.deletion.history import purge
@@ -44,7 +43,7 @@ DEPLOYMENT = Deployment(
     task="benchmarks.ridge:Regression",
     method="benchmarks.ridge:Downdate",
     golds=0,
-    drift={"requests": 10**6},
+    drift=DriftBudget(requests=10**6),
 )
 A_RUN = 3  # requests
 
@@ -267,9 +266,10 @@ def folder_of(base: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def measure(kill_count: int, rows: int, seed: int) -> dict[str, Any]:
+def measure(kill_count: int, rows: int, seed: int) -> dict[str, float]:
     """Everything, in one object."""
-    rng, found = random.Random(seed), {}
+    rng = random.Random(seed)
+    found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         with folder_of(base, "kills") as folder:

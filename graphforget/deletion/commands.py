@@ -335,7 +335,7 @@ def check_train(
 
         task = it.deployment.task if ":" not in it.deployment.task else "link"
         splits, names = load(Source(data, task, vocabulary))
-        found = check(it.queue, it.key, splits, names)
+        found = check(it.queue, it.key, splits, names, it.vocabulary())
     if as_json:
         show({"returned": [each._asdict() for each in found], "exit": int(bool(found))})
     elif not found:
@@ -375,6 +375,38 @@ def status(
         for each in wrong:
             tell(f"wrong: {each}")
     raise typer.Exit(int(bool(wrong)))
+
+
+@app.command()
+def export(
+    store: Root,
+    out: Annotated[Path, typer.Option(help="A new folder; of a RecBole deployment the new .pth.")],
+    key_file: KeyFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write the head for its servers: weights, data without the forgotten, embedding tables, RecBole's checkpoint."""
+    with told(as_json), opened(store, key_file, write=False) as it:
+        from graphforget.deletion.hand_over import hand_over
+
+        files = [str(path) for path in hand_over(it, out)]
+    if as_json:
+        show({"files": files})
+    else:
+        for each in files:
+            tell(f"wrote {each}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Name what is installed and what is broken in this environment, with the remedy; exit code 1 if something is."""
+    from graphforget.deletion.doctor import diagnose, table
+
+    found = diagnose()
+    if as_json:
+        show(found.model_dump())
+    else:
+        _wide().print(table(found))
+    raise typer.Exit(int(not found.healthy))
 
 
 def _config(path: Path | None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Key:
     Example:
         >>> key = Key(b"sixteen bytes or")
         >>> key.mark("user", "196")[:12], key.mark("user", "196") == key.mark("user", "197")
-        ('hmac:9cc8a21', False)
+        ('hmac:d831167', False)
     """
 
     secret: bytes = field(repr=False)

@@ -78,8 +78,8 @@ class Receipt(_Strict):
         parent_receipt: SHA-256 of the receipt before; "" of the first.
         key: fingerprint of the controller's key.
         statement: how to read it.
-        digest: SHA-256 of all fields above, as canonical JSON.
-        seal: HMAC-SHA256 of the digest under the controller's key.
+        seal: HMAC-SHA256 of all fields above, as canonical JSON, under the controller's key.
+        digest: SHA-256 of all fields above, the seal included.
     """
 
     format: Literal[1] = 1
@@ -100,17 +100,21 @@ class Receipt(_Strict):
     parent_receipt: str
     key: str
     statement: str = STATEMENT
-    digest: str = ""
     seal: str = ""
+    digest: str = ""
 
-    def content(self) -> bytes:
-        """What the digest is taken of."""
-        return canonical(self.model_dump(exclude={"digest", "seal"}))
+    def mac(self, key: Key) -> str:
+        """The seal that a key gives."""
+        return key.mac(canonical(self.model_dump(exclude={"digest", "seal"})))
+
+    def hash(self) -> str:
+        """The digest that the fields have."""
+        return digest(canonical(self.model_dump(exclude={"digest"})))
 
     def sealed(self, key: Key) -> Receipt:
-        """The receipt with its digest and seal."""
-        found = digest(self.content())
-        return self.model_copy(update={"digest": found, "seal": key.mac(found.encode())})
+        """The receipt with its seal and digest."""
+        found = self.model_copy(update={"seal": self.mac(key)})
+        return found.model_copy(update={"digest": found.hash()})
 
     def bytes(self) -> bytes:
         """The bytes of its file."""
@@ -219,12 +223,12 @@ def verify_receipt(path: Path, *, key: Key | None = None, root: Path | None = No
     found = []
     if path.read_bytes() != receipt.bytes():
         found.append("the file is not the canonical JSON of its content: bytes were changed")
-    if receipt.digest != digest(receipt.content()):
+    if receipt.digest != receipt.hash():
         found.append("the digest does not fit the content: a field was changed")
     if key is not None:
         if receipt.key != key.fingerprint:
             found.append("the receipt was sealed with another key")
-        elif not hmac.compare_digest(receipt.seal, key.mac(receipt.digest.encode())):
+        elif not hmac.compare_digest(receipt.seal, receipt.mac(key)):
             found.append("the seal does not fit: this receipt was not made by the holder of the key")
     parents = sorted(other for other in path.parent.glob("[0-9]*.json") if _before(other, receipt.version))
     if receipt.parent_receipt and parents and file_digest(parents[-1]) != receipt.parent_receipt:

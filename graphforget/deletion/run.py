@@ -26,6 +26,7 @@ from graphforget.deletion.prices import Plan
 from graphforget.deletion.queue import Entry
 from graphforget.deletion.records import State
 from graphforget.deletion.resolve import Batch, Resolver, counts, remaining
+from graphforget.deletion.rows import fresh_rows
 from graphforget.deletion.store import Store
 from graphforget.deletion.suppress import suppress
 from graphforget.errors import InputError
@@ -261,7 +262,17 @@ def _unlearn(work: Work, split: ForgetSplit[Graph] | None, choice: Choice, seed:
         return Unlearned(work.model, work.splits.train, {})
     if not choice.method.drop_in:
         raise InputError(f"the method must return a drop-in for the model (got {choice.name}); choose another")
-    return choice.method.unlearn(work.model, work.task, split, seed=seed)
+    result = choice.method.unlearn(work.model, work.task, split, seed=seed)
+    if not _has_rows(result.model, split.data):
+        return result
+    return result._replace(model=fresh_rows(result.model, work.task, split, seed=seed))
+
+
+def _has_rows(model: nn.Module, data: Graph) -> bool:
+    """Has the model a row for each user, item or node: those of the deleted are drawn anew, whatever the method did."""
+    sizes = {*data.size, data.num_nodes}
+    named = any(each.dim() == 2 and each.shape[0] in sizes for each in model.parameters())
+    return named or callable(getattr(model, "reset_rows", None))
 
 
 def _drift(work: Work, split: ForgetSplit[Graph] | None, result: Unlearned, anew: bool, requests: int) -> Drift:

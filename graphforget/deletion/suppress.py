@@ -12,6 +12,7 @@ from graphforget.deletion.keys import Key
 from graphforget.deletion.queue import Queue
 from graphforget.deletion.records import CODES, IN_MODEL
 from graphforget.deletion.vocabulary import Vocabulary
+from graphforget.errors import InputError
 from graphforget.graph import Graph
 from graphforget.splits import Splits
 
@@ -72,7 +73,7 @@ def suppression_lines(queue: Queue) -> bytes:
     return b"".join(canonical(each._asdict()) for each in suppressed(queue))
 
 
-def check_train(queue: Queue, key: Key, splits: Splits[Graph], names: Vocabulary) -> list[Returned]:
+def check_train(queue: Queue, key: Key, splits: Splits[Graph], names: Vocabulary, own: Vocabulary) -> list[Returned]:
     """Find deleted elements in the next training data.
 
     Args:
@@ -80,10 +81,15 @@ def check_train(queue: Queue, key: Key, splits: Splits[Graph], names: Vocabulary
         key: the controller's.
         splits: the new data; all three views are searched.
         names: its external ids.
+        own: the ids of the store.
 
     Returns:
         What came back, most rows first; [] when nothing did.
+
+    Raises:
+        InputError: the new data has other ids than the store, so that nothing could be found in it.
     """
+    _same_ids(names, own)
     listed: dict[tuple[str, str], list[str]] = {}
     for one in suppressed(queue):
         listed.setdefault((one.mark, one.kind), []).append(one.request_id)
@@ -122,6 +128,17 @@ def check_train(queue: Queue, key: Key, splits: Splits[Graph], names: Vocabulary
                 pair = [names.ids[first][u], names.ids[second][v]]
                 meet(key.mark("pair", *(sorted(pair) if train.undirected else pair)), "pair", 1)
     return sorted((Returned(*each, rows) for each, rows in found.items()), key=lambda one: (-one.rows, one.request_id))
+
+
+def _same_ids(names: Vocabulary, own: Vocabulary) -> None:
+    for kind, ours in own.rows.items():
+        theirs = names.rows.get(kind, {})
+        if not any(name in theirs for name in ours):
+            some = next(iter(theirs), "nothing")
+            raise InputError(
+                f"the new data must name its {kind}s as the store does (got {some!r}, and no name in common); "
+                "pass its own --vocabulary"
+            )
 
 
 def replies(queue: Queue) -> str:

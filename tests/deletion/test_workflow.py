@@ -17,6 +17,7 @@ from graphforget.deletion.records import State
 from graphforget.deletion.service import serve
 from graphforget.deletion.store import Store
 from graphforget.deletion.suppress import check_train, replies, suppressed, suppression_lines
+from graphforget.deletion.vocabulary import Vocabulary
 from graphforget.errors import InputError, StoreError
 from tests.deletion import small
 
@@ -99,9 +100,15 @@ def test_check_train_finds_what_comes_back(tmp_path):
     with store.writing():
         receive(store, file)
         serve(store, verify=False)
-    back = {(each.request_id, each.kind) for each in check_train(store.queue, small.KEY, splits, names)}
+    back = {
+        (each.request_id, each.kind) for each in check_train(store.queue, small.KEY, splits, names, store.vocabulary())
+    }
     assert back == {("r1", "user"), ("r2", "pair"), ("r3", "modality")}
-    assert check_train(store.queue, small.KEY, store.head_data(), store.vocabulary()) == []
+    own = store.vocabulary()
+    assert check_train(store.queue, small.KEY, store.head_data(), own, own) == []
+    numbered = Vocabulary.numbered({"user": small.USERS, "item": small.ITEMS})
+    with pytest.raises(InputError, match="no name in common"):
+        check_train(store.queue, small.KEY, splits, numbered, own)
 
 
 def test_a_rollback_queues_again_and_the_next_run_forgets_again(tmp_path):
@@ -167,6 +174,16 @@ def test_a_distance_budget_forces_a_retrain(tmp_path):
         receive(store, small.ask(tmp_path, "r1,node,person-001@home,,", "r2,node,person-002@home,,"))
         served = serve(store, batch_size=1, verify=False)
     assert [one.method for one in served.outcomes] == ["finetune", "retrain"]
+
+
+def test_a_deleted_user_has_a_row_that_was_never_trained(tmp_path):
+    store = small.films_store(tmp_path / "store")
+    before = store.model().state_dict()["user_embedding"][3]
+    with store.writing():
+        receive(store, small.ask(tmp_path, "r1,user,user-003,,"))
+        serve(store, method="gradient_ascent", verify=False)
+    after = store.model().state_dict()["user_embedding"][3]
+    assert float((after - before).abs().min()) > 1e-6
 
 
 def test_states_that_change_no_model(tmp_path):
