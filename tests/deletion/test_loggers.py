@@ -65,10 +65,12 @@ def test_mlflow_keeps_figures_tags_and_files(tmp_path, files, monkeypatch):
 
 
 def test_wandb_keeps_a_run_offline(tmp_path, files):
-    pytest.importorskip("wandb", reason="needs the extra track")
+    wandb = pytest.importorskip("wandb", reason="needs the extra track")
     send(WandB(f"offline:{tmp_path / 'w'}"), verification(), step=3, files=files)
+    wandb.teardown()  # its service writes the last bytes when it ends
     (run,) = (tmp_path / "w" / "wandb").glob("offline-run-*/*.wandb")
     assert b"deletion/distance" in run.read_bytes()
+    assert (run.parent / "files" / "report.html").is_file()
 
 
 def test_a_tracker_that_is_not_installed_names_its_extra(monkeypatch):
