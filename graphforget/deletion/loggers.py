@@ -7,6 +7,7 @@ the extra ``track``.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,7 @@ class WandB:
             run.log(dict(figures), step=step)
             run.summary.update(dict(tags))
             for each in files:
-                run.save(str(each), base_path=str(each.parent), policy="now")
+                shutil.copy(each, run.dir)  # what lies there goes with the run
 
 
 LOGGERS: dict[str, Callable[[str], Logger]] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
