@@ -17,6 +17,7 @@ from rich.console import Console
 
 from benchmarks.columns import UTILITY, columns_for
 from benchmarks.runner import grouped, reasons
+from graphforget import page
 from graphforget.errors import GraphforgetError, missing_extra
 from graphforget.metrics import mean_interval
 from graphforget.report import Report, label
@@ -29,15 +30,7 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 74rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
-.lead { color: color-mix(in srgb, currentColor 70%, transparent); max-width: 46rem }
-.wide { overflow-x: auto } svg { width: 100%; min-width: 44rem; height: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; min-width: 40rem }
-th, td { text-align: right; white-space: nowrap; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { text-align: left } th small { font-weight: normal; display: block }
-tr.gold td { background: var(--soft) }
+{{ style | safe }} svg { min-width: 44rem } table { min-width: 40rem }
 </style></head><body>
 <h1>{{ title }}</h1>
 <p class="lead">Gold is the model retrained without the forgotten data. A method is good when its distance to gold is
@@ -67,11 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = Report()
         for path in flags.file:
             report.rows += Report.read(path).rows
-        page = render(report, ", ".join(path.stem for path in flags.file))
+        text = render(report, ", ".join(path.stem for path in flags.file))
     except (GraphforgetError, OSError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
         return 2
-    flags.html.write_text(page, encoding="utf-8")
+    flags.html.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{flags.html}\n")
     return 0
 
@@ -79,7 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def render(report: Report, title: str) -> str:
     """Return the page of a report."""
     try:
-        from jinja2 import Environment
         from markupsafe import Markup
     except ImportError as error:
         raise missing_extra("jinja2", "report") from error
@@ -95,8 +87,7 @@ def render(report: Report, title: str) -> str:
         }
         for name, group in grouped(report).items()
     ]
-    page: str = Environment(autoescape=True).from_string(PAGE).render(title=title, groups=found)
-    return page
+    return page.render(PAGE, title=title, groups=found)
 
 
 def _row(group: Report, role: str, method: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def threshold_attack(member_scores: Tensor, non_member_scores: Tensor, seed: int
         return int((above * (2 * below.cumsum(0) - below)).sum()) / (2 * len(positive) * len(negative))
 
     value, low, high = metrics.bootstrap_interval(auc_of_places, place[: len(member)], place[len(member) :], seed=seed)
-    return AttackResult(value, low, high, _tpr_at_1pct_fpr(member, other), len(member), len(other))
+    return AttackResult(value, low, high, tpr_at_1pct_fpr(member, other), len(member), len(other))
 
 
 def posterior_attack(
@@ -226,6 +226,21 @@ def u_lira(
     return ULira(log_ratio, threshold_attack(log_ratio[asked], log_ratio[~asked], seed))
 
 
+def tpr_at_1pct_fpr(member: Tensor, other: Tensor) -> float:
+    """Return the largest share of members [P] that one threshold catches while it catches at most 1 % of others [M].
+
+    NaN with fewer than 100 others, where 1 % cannot be resolved.
+
+    Example:
+        >>> tpr_at_1pct_fpr(torch.tensor([3.0, 0.0]), torch.arange(200) / 100)
+        0.5
+    """
+    if len(other) < 100:
+        return math.nan
+    allowed = len(other) // 100  # false positives; a threshold at the next larger non-member lets no more through
+    return float((member > other.topk(allowed + 1).values[-1]).double().mean())
+
+
 def zrf(outputs: Tensor, random_outputs: Tensor) -> float:
     """Return 1 - mean JS to a randomly initialised model: legacy, for tables that report it.
 
@@ -241,13 +256,6 @@ def zrf(outputs: Tensor, random_outputs: Tensor) -> float:
         1.0
     """
     return 1.0 - float(metrics.js(outputs, random_outputs).mean())
-
-
-def _tpr_at_1pct_fpr(member: Tensor, other: Tensor) -> float:
-    if len(other) < 100:
-        return math.nan
-    allowed = len(other) // 100  # false positives; a threshold at the next larger non-member lets no more through
-    return float((member > other.topk(allowed + 1).values[-1]).double().mean())
 
 
 def _classifier(hidden: tuple[int, ...], seed: int) -> Any:

@@ -10,9 +10,11 @@ import typer
 from rich.console import Console
 
 from graphforget import __version__
+from graphforget.deletion import commands
 from graphforget.errors import GraphforgetError, MissingExtra
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(commands.app)
 
 
 class Half(str, Enum):

@@ -36,6 +36,10 @@ class MissingExtra(GraphforgetError, ImportError):
     """An optional package that is not installed; made by :func:`missing_extra`."""
 
 
+class StoreError(GraphforgetError, OSError):
+    """A deletion store that cannot be written, is held by another run, or is not what its manifest says it is."""
+
+
 class Diverged(GraphforgetError, ArithmeticError):
     """A loss or parameter became NaN or infinite; nothing half-done is returned."""
 

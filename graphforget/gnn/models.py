@@ -30,14 +30,14 @@ def _project(x: Tensor, weight: Tensor) -> Tensor:
 class _GCN(GCNConv):  # type: ignore[misc]
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         hidden = _project(x, self.lin.weight)
-        out: Tensor = sparse.product(sparse.cached("sym", edge_index, x.shape[0], hidden.dtype), hidden) + self.bias
+        out: Tensor = sparse.aggregate("sym", edge_index, hidden) + self.bias
         return out
 
 
 class _SAGE(SAGEConv):  # type: ignore[misc]
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         hidden = _project(x, self.lin_l.weight)
-        neighbours = sparse.product(sparse.cached("mean", edge_index, x.shape[0], hidden.dtype), hidden)
+        neighbours = sparse.aggregate("mean", edge_index, hidden)
         out: Tensor = neighbours + self.lin_l.bias + _project(x, self.lin_r.weight)
         return out
 
@@ -45,7 +45,7 @@ class _SAGE(SAGEConv):  # type: ignore[misc]
 class _GIN(GINConv):  # type: ignore[misc]
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         hidden = _project(x, self.nn.weight)
-        neighbours = sparse.product(sparse.cached("sum", edge_index, x.shape[0], hidden.dtype), hidden)
+        neighbours = sparse.aggregate("sum", edge_index, hidden)
         out: Tensor = (1 + self.eps) * hidden + neighbours + self.nn.bias
         return out
 

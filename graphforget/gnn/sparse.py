@@ -15,7 +15,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from graphforget.kernels import csr, pairs
 from graphforget.sparse import Sparse, of_coo, product, quiet
 
-__all__ = ["Sparse", "cached", "features", "pair_dot", "product", "quiet"]
+__all__ = ["Sparse", "aggregate", "cached", "features", "pair_dot", "product", "quiet"]
 
 _TABLES: dict[str, WeakTensorKeyDictionary] = {}
 
@@ -69,6 +69,29 @@ def cached(kind: str, key: Tensor, num_nodes: int, dtype: torch.dtype = torch.fl
         table[key] = found
     sparse: Sparse = found[1]
     return sparse
+
+
+def aggregate(kind: str, edge_index: Tensor, rows: Tensor) -> Tensor:
+    """[N, d] the product of the matrix of a kind (see :func:`cached`) with rows [N, d].
+
+    While torch exports a model it is written in gathers and scatters, which every runtime knows and whose shapes do not
+    depend on the values of ``edge_index``.
+    """
+    if not torch.compiler.is_exporting():
+        return product(cached(kind, edge_index, rows.shape[0], rows.dtype), rows)
+    source, target = edge_index[0], edge_index[1]
+    kept = (source != target).to(rows.dtype) if kind == "sym" else torch.ones_like(source, dtype=rows.dtype)
+    degree = torch.zeros_like(rows[:, 0]).index_add(0, target, kept)
+    messages = rows.index_select(0, source)
+    if kind == "sym":  # a self-loop of weight 1 in place of any other
+        scale = (degree + 1).rsqrt()
+        kept = kept * scale.index_select(0, source) * scale.index_select(0, target)
+        own = rows * scale.square()[:, None]
+    else:
+        own = torch.zeros_like(rows)
+    if kind == "mean":
+        kept = kept / degree.index_select(0, target)
+    return own.index_add(0, target, messages * kept[:, None])
 
 
 def features(x: Tensor) -> Sparse:
