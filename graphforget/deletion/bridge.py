@@ -91,8 +91,16 @@ def write_checkpoint(store: Store, path: Path) -> Path:
         removed = after.train.removed.clone()
     removed[[0, users]] = False  # padding
     pairs = torch.cat([_lost(old, new) for old, new in zip(before, after, strict=True)], dim=1)
+    blanked = {
+        name: ((before.train.features[name] != 0).any(1) & (values == 0).all(1)).nonzero().flatten()
+        for name, values in after.train.features.items()
+    }
     forgotten = Forgotten(
-        removed[:users].nonzero().flatten(), removed[users:].nonzero().flatten(), torch.unique(pairs, dim=1), ()
+        removed[:users].nonzero().flatten(),
+        removed[users:].nonzero().flatten(),
+        torch.unique(pairs, dim=1),
+        {name: rows for name, rows in blanked.items() if len(rows)},
+        (),
     )
     with compatible():
         kept = [forgotten.filtered(dataset_of(part)) for part in (run.train_data, run.valid_data, run.test_data)]

@@ -184,7 +184,7 @@ def _induce(
             if node < 0 or node >= num_nodes:
                 return -1 - slot
             slots[count], sources[count], targets[count] = slot, i, node  # stands if the bit is set: no branch
-            count += np.int64((words[node >> 6] >> np.uint64(node & 63)) & one)
+            count += np.int64((words[node >> 6] >> np.uint64(node & 63)) & one)  # type: ignore[assignment]
     for j in range(count):
         node = targets[j]
         below = words[node >> 6] & ((one << np.uint64(node & 63)) - one)
@@ -214,7 +214,7 @@ def _ones(word: np.uint64) -> int:
     word = word - ((word >> np.uint64(1)) & pairs)
     word = (word & nibbles) + ((word >> np.uint64(2)) & nibbles)
     word = (word + (word >> np.uint64(4))) & bytes_
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))  # type: ignore[return-value]
 
 
 def _refuse(indices: IntArray, slot: int, num_nodes: int) -> None:
