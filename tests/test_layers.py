@@ -26,6 +26,8 @@ errors
 kernels losses metrics unpickle resolve
 graph sparse
 forget splits
+parallel
+checkpoint
 train
 fresh
 task

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from graphforget import metrics
+from graphforget import metrics, parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.gnn import sparse
@@ -92,7 +92,7 @@ class GraphTask(Task[Graph]):
                 hidden[id(graph)] = (graph, encode(model, _moved(graph, device)))
             return self.read_out(hidden[id(graph)][1], batch)
 
-        return ask
+        return parallel.shared(ask)
 
     def layers(self, model: nn.Module, context: Graph, view: Graph) -> dict[str, Tensor]:
         """{name: [rows, d]} outputs of the layers for the nodes the view speaks for, on the context."""

@@ -1,0 +1,75 @@
+"""What the tests of several processes run: ``torchrun tests/parallel_script.py FOLDER``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from graphforget.checkpoint import checkpoints
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.gnn.models import GCN, GraphSAGE
+from graphforget.gnn.task import LinkPrediction, NodeClassification
+from graphforget.graph import Graph
+from graphforget.methods.d2dgn import D2DGN
+from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.methods.retrain import Retrain
+from graphforget.parallel import workers
+from graphforget.train import Recipe, seeded
+from recsys.mmrecun_calibrated import CalibratedMMRecUN
+from recsys.models.bpr import BPR
+from recsys.models.lightgcn import LightGCN
+from recsys.task import Recommendation
+from tests.small import sbm
+
+RECIPE = Recipe(epochs=4, patience=4, lr=1e-2, batch_size=101, eval_every=1)  # 101: shares of uneven size
+
+
+def trained() -> dict[str, Tensor]:
+    """Weights of everything that is trained and unlearned here, by name."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, model: torch.nn.Module) -> None:
+        found.update({f"{name}.{key}": value.detach().clone() for key, value in model.state_dict().items()})
+
+    graph, held = sbm(60), sbm(60, seed=1)
+    edges = ForgetSplit.of(graph, ForgetRequest.of("edge", graph.pairs()[:, :5]), held)
+    for name, task in (("link", LinkPrediction(RECIPE)), ("full", LinkPrediction(Recipe(epochs=3, eval_every=1)))):
+        with seeded(0):
+            model = task.fit(GCN(8, 8, 4), graph, held, seed=0)
+        keep(name, model)
+        methods = {"calibrated": CalibratedD2DGN(epochs=2, refresh=2), "gold": Retrain()}
+        methods |= {"d2dgn": D2DGN(epochs=2, distilled="both")}
+        for key, method in methods.items():
+            keep(f"{name}.{key}", method.unlearn(model, task, edges, seed=3).model)
+    nodes = ForgetSplit.of(graph, ForgetRequest.of("node", torch.tensor([0, 3])), held)
+    task = NodeClassification(Recipe(epochs=4, batch_size=25, eval_every=1))
+    with seeded(0):
+        model = task.fit(GraphSAGE(8, 8, 3), graph, held, seed=0)
+    keep("node", model)
+    keep("node.calibrated", CalibratedD2DGN(epochs=2, refresh=2).unlearn(model, task, nodes, seed=3).model)
+    pairs = (torch.rand(30, 40, generator=torch.Generator().manual_seed(0)) < 0.3).nonzero().T
+    part = torch.arange(pairs.shape[1]) % 5 == 0
+    taste, later = (Graph(pairs[:, rows], (30, 40), bipartite=True) for rows in (~part, part))
+    gone = ForgetSplit.of(taste, ForgetRequest.of("interaction", taste.edge_index[:, :6]), later)
+    for name, kind in (("bpr", BPR), ("lightgcn", LightGCN)):
+        ranking = Recommendation(RECIPE)
+        with seeded(0):
+            model = ranking.fit(kind(30, 40, 8), taste, later, seed=0)
+        keep(name, model)
+        keep(f"{name}.calibrated", CalibratedMMRecUN(epochs=2).unlearn(model, ranking, gone, seed=3).model)
+    return found
+
+
+def main(folder: Path) -> None:
+    """Train under torchrun and leave the weights of every process."""
+    with workers("gloo", timeout=60) as group, checkpoints(folder / "checkpoints", every=1):
+        weights = trained()
+    save_file(weights, folder / f"{group.rank}-of-{group.size}.safetensors")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
