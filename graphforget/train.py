@@ -105,6 +105,7 @@ def descend(
     parameters: Iterator[nn.Parameter] | None = None,
     after_epoch: Callable[[int, float], bool] | None = None,
     memory: checkpoint.Memory | None = None,
+    carries: bool = False,
     title: str = "",
 ) -> int:
     """Run Adam over losses until the epochs end or ``after_epoch`` says stop.
@@ -121,6 +122,7 @@ def descend(
         parameters: what to optimise instead of all parameters of the model.
         after_epoch: called with (epoch, mean loss); True stops.
         memory: what ``after_epoch`` remembers, for checkpoints; without it such a loop is written only at its end.
+        carries: ``steps`` carries something from epoch to epoch: written only at its end too.
         title: shown beside the progress bar.
 
     Returns:
@@ -137,7 +139,7 @@ def descend(
     share = parallel.Steps(chosen)
     identity = {"title": title, "epochs": epochs, "lr": lr, "weight_decay": weight_decay}
     identity["shapes"] = [list(p.shape) for p in chosen]
-    loop = checkpoint.Loop(model, optimiser, identity, memory, whole=after_epoch is not None and memory is None)
+    loop = checkpoint.Loop(model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None))
     run, ended = loop.resume()
     with bar(title, epochs) as advance:
         while run < epochs and not ended:

@@ -45,6 +45,11 @@ def trained() -> dict[str, Tensor]:
         methods |= {"d2dgn": D2DGN(epochs=2, distilled="both")}
         for key, method in methods.items():
             keep(f"{name}.{key}", method.unlearn(model, task, edges, seed=3).model)
+    wide = sbm(150)  # over a thousand elements: two parts and more
+    sampled = LinkPrediction(Recipe(epochs=2, batch_size=1100, eval_every=1), fan_outs=(3, 2))
+    with seeded(0):
+        model = sampled.fit(GCN(8, 8, 4), wide, wide, seed=0)
+    keep("sampled", model)
     nodes = ForgetSplit.of(graph, ForgetRequest.of("node", torch.tensor([0, 3])), held)
     task = NodeClassification(Recipe(epochs=4, batch_size=25, eval_every=1))
     with seeded(0):

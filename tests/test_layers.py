@@ -66,6 +66,7 @@ ROOMS = {
     "writers",
     "derived",
     "profile",
+    "minibatch",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 
