@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,7 +27,22 @@ from recsys.models.lightgcn import LightGCN
 from recsys.task import Recommendation
 from tests.small import sbm
 
+DEADLY = 9  # forwards in training after which the second process is killed, once
+
 RECIPE = Recipe(epochs=4, patience=4, lr=1e-2, batch_size=101, eval_every=1)  # 101: shares of uneven size
+
+
+class Mortal(GCN):
+    """A network in which the second process of a training dies, mid-epoch, the first time round."""
+
+    def forward(self, x: Tensor | None, edge_index: Tensor) -> Tensor:
+        """[N, d] as GCN."""
+        global DEADLY
+        DEADLY -= self.training
+        if not DEADLY and os.environ.get("RANK") == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            Path(sys.argv[1], "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x, edge_index)
 
 
 def trained() -> dict[str, Tensor]:
@@ -39,7 +56,7 @@ def trained() -> dict[str, Tensor]:
     edges = ForgetSplit.of(graph, ForgetRequest.of("edge", graph.pairs()[:, :5]), held)
     for name, task in (("link", LinkPrediction(RECIPE)), ("full", LinkPrediction(Recipe(epochs=3, eval_every=1)))):
         with seeded(0):
-            model = task.fit(GCN(8, 8, 4), graph, held, seed=0)
+            model = task.fit(Mortal(8, 8, 4), graph, held, seed=0)
         keep(name, model)
         methods = {"calibrated": CalibratedD2DGN(epochs=2, refresh=2), "gold": Retrain()}
         methods |= {"d2dgn": D2DGN(epochs=2, distilled="both")}
