@@ -5,11 +5,11 @@
         result = CalibratedD2DGN().unlearn(model, task, split, seed=0)
 
 Every process holds the whole data and the same random streams, so permutations, negatives and dropout are those of one
-process. What is divided is the model's answer to a batch: each process computes a share of the rows, and the answers
-(not the gradients' graph) are gathered, so that the loss of the whole batch, whatever its formula, stands on every
-process. Its gradient with respect to a process's own rows, times the number of processes, averaged by
-DistributedDataParallel, is the gradient of one process. What a method does not ask through ``Task.bind`` is computed
-by all alike, and averages to itself.
+process. What is divided is the model's answer to a batch (of a recommender, the columns that it propagates): each
+process computes a share, and the shares are gathered, so that the loss of the whole batch, whatever its formula, stands
+on every process. Its gradient with respect to a process's own share, times the number of processes, averaged by
+DistributedDataParallel, is the gradient of one process. What is not divided is computed by all alike, and averages to
+itself.
 
 Layers with batch statistics see the rows of their own process: convert them with ``torch.nn.SyncBatchNorm``.
 """
@@ -55,7 +55,7 @@ class Workers:
 
 ALONE = Workers()
 _JOINED: list[Workers] = []
-_SHARING: list[Workers] = []  # filled while a step of ``descend`` runs: only there gradients are averaged
+_SHARING: list[bool] = []  # one for each step of ``descend`` under way: only there gradients are averaged
 
 
 def current() -> Workers:
@@ -145,7 +145,7 @@ def shared(ask: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
 
     def answer(batch: Any) -> Tensor:
         size = current().size
-        if not _SHARING or size == 1 or batch.size < size or not torch.is_grad_enabled():
+        if not _sharing(batch.size):
             return ask(batch)
         rows = torch.arange(batch.size, device=batch.label.device).tensor_split(size)
         return in_parts([len(part) for part in rows], lambda k: ask(batch.take(rows[k])))
@@ -165,9 +165,13 @@ def in_parts(sizes: Sequence[int], compute: Callable[[int], Tensor]) -> Tensor:
         [0.0, 1.0, 1.0]
     """
     group = current()
-    if not _SHARING or len(sizes) < group.size or group.size == 1 or not torch.is_grad_enabled():
+    if not _sharing(len(sizes)):
         return torch.cat([compute(k) for k in range(len(sizes))])
-    own = torch.cat([compute(k) for k in range(group.rank, len(sizes), group.size)])
+    _SHARING[-1] = False  # what a part computes is its own process's business
+    try:
+        own = torch.cat([compute(k) for k in range(group.rank, len(sizes), group.size)])
+    finally:
+        _SHARING[-1] = True
     if own.requires_grad:
         own.register_hook(lambda grad: grad * group.size)  # DistributedDataParallel divides by it
     shares = [list(sizes[rank :: group.size]) for rank in range(group.size)]
@@ -178,6 +182,26 @@ def in_parts(sizes: Sequence[int], compute: Callable[[int], Tensor]) -> Tensor:
     received[group.rank] = own
     blocks = [rows[: sum(share)].split(share) for rows, share in zip(received, shares, strict=True)]
     return torch.cat([blocks[k % group.size][k // group.size] for k in range(len(sizes))])
+
+
+def by_columns(compute: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
+    """[N, d] of a map that treats columns alike (a propagation), the columns divided among the processes.
+
+    Args:
+        compute: from [N, k] columns to [N, k].
+        value: [N, d].
+    """
+    size = current().size
+    if not _sharing(value.shape[1]):
+        return compute(value)
+    columns = value.tensor_split(size, dim=1)
+    return in_parts([part.shape[1] for part in columns], lambda k: compute(columns[k].contiguous()).t()).t()
+
+
+def _sharing(parts: int) -> bool:
+    """Is there something to divide, and would its gradient be averaged."""
+    size = current().size
+    return bool(_SHARING and _SHARING[-1]) and 1 < size <= parts and torch.is_grad_enabled()
 
 
 def agreed(value: float) -> float:
@@ -218,7 +242,7 @@ class _Step(nn.Module):
         self.chosen = nn.ParameterList(parameters)
 
     def forward(self, losses: Iterator[Tensor]) -> Tensor:
-        _SHARING.append(current())
+        _SHARING.append(True)
         try:
             for loss in losses:
                 return loss

@@ -139,7 +139,9 @@ def descend(
     share = parallel.Steps(chosen)
     identity = {"title": title, "epochs": epochs, "lr": lr, "weight_decay": weight_decay}
     identity["shapes"] = [list(p.shape) for p in chosen]
-    loop = checkpoint.Loop(model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None))
+    loop = checkpoint.Loop(
+        model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None)
+    )
     run, ended = loop.resume()
     with bar(title, epochs) as advance:
         while run < epochs and not ended:

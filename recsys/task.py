@@ -24,7 +24,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from graphforget import parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
@@ -149,7 +148,7 @@ class Recommendation(Task[Graph]):
             other = items.index_select(0, index[2]) if len(index) == 3 else mean
             return torch.stack([(u * p).sum(1), (u * other).sum(1)], dim=1)
 
-        return parallel.shared(ask)
+        return ask
 
     def begin_epoch(self, model: nn.Module, context: Graph, rng: torch.Generator) -> None:
         """Call the model's own ``begin_epoch`` when it has one."""

@@ -36,7 +36,9 @@ def test_two_processes_of_which_one_is_killed_give_what_one_gives(tmp_path):
         found = load_file(tmp_path / f"{rank}-of-2.safetensors")
         assert found.keys() == expected.keys()
         for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
+            torch.testing.assert_close(
+                found[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text
+            )
     assert (tmp_path / "killed").exists()
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
