@@ -80,10 +80,16 @@ def checkpoints(folder: str | Path, every: int = 10) -> Iterator[None]:
     try:
         yield
         if parallel.current().first:
-            for path in _OPEN[-1].written:
-                path.unlink(missing_ok=True)
+            _clear(_OPEN[-1])
     finally:
         _OPEN.pop()
+
+
+def _clear(folder: Folder) -> None:
+    for path in folder.written:
+        path.unlink(missing_ok=True)
+    if folder.path.exists() and not any(folder.path.iterdir()):
+        folder.path.rmdir()
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def _sharing(parts: int) -> bool:
 
 
 def agreed(value: float) -> float:
-    """The first process's value, on every process: machines may differ in the last digit, and must not in a decision."""
+    """The first process's value, on every process: machines may differ in a last digit, and must not in a decision."""
     group = current()
     if group.size == 1:
         return value
@@ -230,7 +230,7 @@ def from_first(data: bytes | None) -> bytes | None:
     return told.cpu().numpy().tobytes()
 
 
-class _Ended(Exception):  # noqa: N818 - a signal, no error
+class _Ended(Exception):
     """An epoch has no further step."""
 
 

@@ -67,7 +67,7 @@ def test_a_broken_script_ends_as_an_unbroken_one(tmp_path, share):
     assert all(equal_states(a, b) for a, b in zip(found, expected, strict=True))
     assert (found_curve, again.curve) == (curve, record.curve)
     assert forwards() < total  # what was finished was not done again
-    assert list(tmp_path.iterdir()) == []  # weights that have not forgotten do not stay
+    assert not tmp_path.exists()  # weights that have not forgotten do not stay
 
 
 def one_loop(folder, lr=0.1, after_epoch=None, breaks=-1, carries=False):
@@ -102,7 +102,7 @@ def test_a_loop_that_remembers_what_cannot_be_written_starts_anew(tmp_path, sett
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     with pytest.raises(Broken):
         one_loop(tmp_path, breaks=2)
-    with pytest.raises(InputError, match="another training.*0.1.*0.2"):
+    with pytest.raises(InputError, match=r"another training.*0\.1.*0\.2"):
         one_loop(tmp_path, lr=0.2)
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, cut):
         one_loop(tmp_path, breaks=2)
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(InputError, match="000.safetensors is damaged"):
+    with pytest.raises(InputError, match=r"000\.safetensors is damaged"):
         one_loop(tmp_path)
 
 

@@ -40,7 +40,7 @@ def test_two_processes_of_which_one_is_killed_give_what_one_gives(tmp_path):
                 found[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text
             )
     assert (tmp_path / "killed").exists()
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert not (tmp_path / "checkpoints").exists()
 
 
 LONELY = """
@@ -93,7 +93,7 @@ def test_backends_are_checked(monkeypatch):
     with pytest.raises(InputError, match=r"timeout.*\(got 0\)"), workers("gloo", timeout=0):
         pass
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="nccl needs a GPU.*gloo"), workers("nccl"):
+    with pytest.raises(InputError, match=r"nccl needs a GPU.*gloo"), workers("nccl"):
         pass
 
 

@@ -59,7 +59,7 @@ class Neighbourhoods:
             self._hops = HopSampler({ONLY: relation}, {ONLY: count}, {ONLY: list(fan_outs)})
         except ValueError as error:
             raise InputError(f"fan_outs: {error}") from error
-        self._values = {key: value for key, value in graph.edge_attrs.items()}
+        self._values = dict(graph.edge_attrs)
         self._x = graph.x  # not the graph itself, whose cache would keep it alive
 
     def around(self, nodes: Tensor, seed: int) -> Graph:
