@@ -6,17 +6,19 @@
 
 Every training loop inside the block, in the order in which they come, has a file of its own: weights, Adam's state,
 random streams, the best weights and the curve, in safetensors with a JSON header, replaced in one step. When the script
-runs again, finished loops are read back, the broken one goes on, and the result is the one of an unbroken run. No data
-is in the files; the weights of a model that has not forgotten are, so they are removed when the block ends well.
+runs again, finished loops are read back, the broken one goes on, and the result is the one of an unbroken run. A file
+whose settings, or whose first loss, are not those of the script (other data, another seed) is refused. No data is in
+the files; the weights of a model that has not forgotten are, so they are removed when the block ends well.
 Under :func:`graphforget.workers` the first process writes and reads, for all.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +33,7 @@ from torch import Tensor, nn
 from graphforget import parallel
 from graphforget.errors import InputError
 
+CLOSE = 1e-5  # how near two first losses of one training are: processes and machines differ in the last digits
 State = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and what JSON can hold
 
 
@@ -119,6 +122,7 @@ class Loop:
     identity: dict[str, Any]
     memory: Memory | None = None
     whole: bool = False
+    first: float | None = None  # loss of the first step: another one, and the data, the seed or the code is another
 
     def __post_init__(self) -> None:
         self.folder = _OPEN[-1] if _OPEN else None
@@ -127,8 +131,11 @@ class Loop:
             self.folder.loops += 1
             self.folder.written.append(self.path)
 
-    def resume(self) -> tuple[int, bool]:
+    def resume(self, first: Callable[[], float]) -> tuple[int, bool]:
         """Take back what an earlier run has left: epochs that are done, and whether these were all.
+
+        Args:
+            first: computes the loss of the first step as it would be now.
 
         Raises:
             InputError: the file is damaged, or belongs to another training.
@@ -145,10 +152,16 @@ class Loop:
             note = json.loads(header["__metadata__"]["note"])
         except (SafetensorError, ValueError, KeyError) as error:
             raise InputError(f"the checkpoint {self.path} is damaged ({error}); remove it to start anew") from error
-        if note["identity"] != json.loads(json.dumps(self.identity)):
+        asked = json.loads(json.dumps(self.identity))
+        other = {key: value for key, value in note["identity"].items() if asked.get(key) != value}
+        self.first = first() if not other else None
+        if self.first is not None and not math.isclose(self.first, note["first"], rel_tol=CLOSE, abs_tol=CLOSE):
+            other, asked = {"first loss": note["first"]}, {"first loss": self.first}
+        if other:
+            now = {key: asked.get(key) for key in other}
             raise InputError(
-                f"the checkpoint {self.path} belongs to another training (got {note['identity']}, expected "
-                f"{self.identity}); use another folder, or remove it"
+                f"the checkpoint {self.path} belongs to another training (got {other}, now {now}): data, seed or "
+                "settings have changed; use another folder, or remove it"
             )
         self._take_back(tensors, note)
         return int(note["epochs"]), bool(note["ended"])
@@ -187,7 +200,7 @@ class Loop:
         tensors |= {f"rng.cuda.{n}": torch.cuda.get_rng_state(n) for n in range(torch.cuda.device_count())}
         _, keys, *rest = np.random.get_state()  # noqa: NPY002
         tensors["rng.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
-        note = {"identity": self.identity, "epochs": epochs, "ended": ended, "memory": kept[1]}
+        note = {"identity": self.identity, "epochs": epochs, "ended": ended, "first": self.first, "memory": kept[1]}
         note |= {"numpy": rest, "random": random.getstate()}
         self.folder.path.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(f".{os.getpid()}.partial")

@@ -142,7 +142,12 @@ def descend(
     loop = checkpoint.Loop(
         model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None)
     )
-    run, ended = loop.resume()
+
+    def first() -> float:
+        model.train()
+        return float(next(steps(0)).detach())
+
+    run, ended = loop.resume(first)
     with bar(title, epochs) as advance:
         while run < epochs and not ended:
             model.train()
@@ -152,6 +157,7 @@ def descend(
                 value = float(loss.detach())
                 if not np.isfinite(value):
                     raise Diverged(f"the loss became {value} in epoch {run} of {title or 'training'}; lower lr={lr}")
+                loop.first = value if loop.first is None else loop.first
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()

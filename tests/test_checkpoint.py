@@ -70,9 +70,9 @@ def test_a_broken_script_ends_as_an_unbroken_one(tmp_path, share):
     assert not tmp_path.exists()  # weights that have not forgotten do not stay
 
 
-def one_loop(folder, lr=0.1, after_epoch=None, breaks=-1, carries=False):
+def one_loop(folder, lr=0.1, after_epoch=None, breaks=-1, carries=False, start=1.0):
     model = nn.Linear(1, 1, bias=False)
-    nn.init.ones_(model.weight)
+    nn.init.constant_(model.weight, start)
     done = []
 
     def steps(epoch):
@@ -89,7 +89,7 @@ def one_loop(folder, lr=0.1, after_epoch=None, breaks=-1, carries=False):
 def test_a_loop_goes_on_at_its_last_checkpoint(tmp_path):
     with pytest.raises(Broken):
         one_loop(tmp_path, breaks=2)
-    assert one_loop(tmp_path) == [2, 3]
+    assert one_loop(tmp_path) == [0, 2, 3]  # epoch 0: the first loss alone, to compare
 
 
 @pytest.mark.parametrize("settings", [{"carries": True}, {"after_epoch": lambda epoch, loss: False}])
@@ -104,6 +104,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         one_loop(tmp_path, breaks=2)
     with pytest.raises(InputError, match=r"another training.*0\.1.*0\.2"):
         one_loop(tmp_path, lr=0.2)
+    with pytest.raises(InputError, match=r"first loss.*data, seed or settings have changed"):
+        one_loop(tmp_path, start=1.01)
 
 
 @pytest.mark.parametrize("cut", [0, 5, 200])
