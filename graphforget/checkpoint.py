@@ -115,6 +115,7 @@ class Loop:
         identity: what tells this loop from others: a file of another is refused.
         memory: what else the loop remembers; None where ``whole``.
         whole: write only when the loop has ended, since it remembers what cannot be written.
+        first: loss of the first step; another one, and the data, the seed or the code is another.
     """
 
     model: nn.Module
@@ -122,7 +123,7 @@ class Loop:
     identity: dict[str, Any]
     memory: Memory | None = None
     whole: bool = False
-    first: float | None = None  # loss of the first step: another one, and the data, the seed or the code is another
+    first: float | None = None
 
     def __post_init__(self) -> None:
         self.folder = _OPEN[-1] if _OPEN else None
