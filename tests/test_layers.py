@@ -26,6 +26,8 @@ errors
 kernels losses metrics unpickle resolve page
 graph sparse
 forget splits
+parallel
+checkpoint
 train
 fresh
 task
@@ -67,6 +69,7 @@ ROOMS = {
     "relations",
     "sampler",
     "loaders",
+    "minibatch",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from graphforget import metrics
+from graphforget import metrics, parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
-from graphforget.gnn import sparse
+from graphforget.gnn import minibatch, sparse
 from graphforget.gnn.structure import SPARSE_BELOW, edge_structure, node_structure
 from graphforget.graph import Graph
 from graphforget.kernels import khop
@@ -73,9 +73,12 @@ class GraphTask(Task[Graph]):
         recipe: see :class:`graphforget.task.Task`.
         factory: see :class:`graphforget.task.Task`.
         layer_names: sub-modules whose outputs are the hidden layers; () finds PyG's message-passing layers.
+        fan_outs: train on sampled neighbourhoods, so many in-neighbours a hop (:mod:`graphforget.gnn.minibatch`); ()
+            propagates on the whole graph.
     """
 
     layer_names: tuple[str, ...] = ()
+    fan_outs: tuple[int, ...] = ()
 
     @abstractmethod
     def read_out(self, hidden: Tensor, batch: Batch) -> Tensor:
@@ -83,6 +86,8 @@ class GraphTask(Task[Graph]):
 
     def bind(self, model: nn.Module, context: Graph) -> Ask:
         """Propagate once on each graph that is asked for; see :meth:`graphforget.task.Task.bind`."""
+        if self.fan_outs and model.training and torch.is_grad_enabled():
+            return minibatch.bind(model, context, self.fan_outs, encode, self.read_out)
         device = next((p.device for p in model.parameters()), context.device)
         hidden: dict[int, tuple[Graph, Tensor]] = {}
 
@@ -92,7 +97,7 @@ class GraphTask(Task[Graph]):
                 hidden[id(graph)] = (graph, encode(model, _moved(graph, device)))
             return self.read_out(hidden[id(graph)][1], batch)
 
-        return ask
+        return parallel.shared(ask)
 
     def layers(self, model: nn.Module, context: Graph, view: Graph) -> dict[str, Tensor]:
         """{name: [rows, d]} outputs of the layers for the nodes the view speaks for, on the context."""
