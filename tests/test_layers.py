@@ -25,12 +25,15 @@ LADDER = """
 errors
 kernels losses metrics unpickle resolve
 graph sparse
+store
 forget splits
+region
 train
 fresh
 task
 calibrate distill
 unlearner
+local
 attack relearn
 cost
 report
