@@ -45,11 +45,11 @@ class Reach:
     """
 
     scope: str = "auto"
-    limit: int = 100_000
-    fan_outs: tuple[int, ...] = (10, 5)
-    near: int = 5
-    replay: int = 5
-    held_out: int = 5
+    limit: int = 50_000
+    fan_outs: tuple[int, ...] = (5, 3)
+    near: int = 2
+    replay: int = 2
+    held_out: int = 2
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
@@ -106,7 +106,8 @@ class Region:
         count = pairs.shape[1]
         seen = _some(held_out, reach.held_out * count, derive(seed, 1), store)
         near = retained.neighbors(ends, reach.near, derive(seed, 2))[1]
-        replay = retained.ids(found)  if (found := retained.sample(reach.replay * count, derive(seed, 3))).numel() else ()
+        drawn = retained.sample(reach.replay * count, derive(seed, 3))
+        replay = retained.ids(drawn) if drawn.numel() else ()
         held = store.ids(seen) if seen.numel() else ()
         core = np.unique(np.concatenate([ends, near, *replay, *held]))
         scope = reach.scope

@@ -26,6 +26,7 @@ errors
 kernels losses metrics unpickle resolve
 graph sparse
 store
+mapped
 forget splits
 region
 train
