@@ -195,7 +195,7 @@ class Graph:
         return torch.arange(self.num_nodes, device=self.device)
 
     def pairs(self) -> Tensor:
-        """[2, n] the edges, once each: of an undirected graph the direction with row < col, of a local part the core's."""
+        """[2, n] the edges, once each: row < col of an undirected graph; of a local part those in its core."""
         pairs = self.edge_index[:, self.edge_index[0] < self.edge_index[1]] if self.undirected else self.edge_index
         if self.core is None:
             return pairs

@@ -119,9 +119,7 @@ def unlearn_local(
     return Patch(weights, {name: (ids, state[name]) for name, ids in rows.items()}, retained, record)
 
 
-def _cut(
-    model: nn.Module, task: Sliced, store: Store, nodes: IntArray
-) -> tuple[nn.Module, dict[str, Tensor]]:
+def _cut(model: nn.Module, task: Sliced, store: Store, nodes: IntArray) -> tuple[nn.Module, dict[str, Tensor]]:
     """A copy of the model for the region's nodes, and the rows it took of each table."""
     users = int(np.searchsorted(nodes, store.size[0])) if store.bipartite else len(nodes)
     ids = {"user": nodes[:users], "item": nodes[users:] - store.size[0], "both": nodes}

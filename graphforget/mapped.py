@@ -77,6 +77,28 @@ def write(graph: Graph, folder: str | Path) -> Path:
     return Path(folder)
 
 
+def compact(store: Store, folder: str | Path) -> Path:
+    """Write what a store retains to a folder, in pieces; the edges that were cut are not in it.
+
+    Raises:
+        InputError: the folder exists.
+    """
+    users = store.size[0] if store.bipartite else store.num_nodes
+
+    def pieces() -> Iterator[Array]:
+        for start, end in _blocks(store.indptr):
+            nodes = np.arange(start, min(end, users))
+            owner, found = store.neighbors(nodes, -1, 0)
+            kept = found > nodes[owner]
+            yield store.pairs(nodes[owner[kept]], found[kept]).numpy()
+
+    def rows(array: Array) -> Callable[[], Iterator[Array]]:
+        return lambda: (np.asarray(array[start : start + BLOCK]) for start in range(0, len(array), BLOCK))
+
+    features = {name: (value.shape[1], rows(value)) for name, value in store.features.items()}
+    return write_edges(pieces, store.size, folder, bipartite=store.bipartite, features=features)
+
+
 def write_edges(
     pieces: Callable[[], Iterable[Array]],
     size: tuple[int, int],
@@ -100,7 +122,7 @@ def write_edges(
     total = sum(size) if bipartite else size[0]
     with _Writing(folder) as root:
         count = np.zeros(total, dtype=np.int64)
-        for rows, cols in _twins(pieces, size, bipartite):
+        for rows, _ in _twins(pieces, size, bipartite):
             count += np.bincount(rows, minlength=total)
         indptr = np.concatenate([[0], np.cumsum(count)])
         raw = open_memmap(root / "raw.npy", "w+", np.int64, (int(indptr[-1]),))
@@ -148,9 +170,7 @@ def write_parquet(
     return write_edges(pieces, size, folder, bipartite=bipartite)
 
 
-def write_edge_list(
-    path: str | Path, size: tuple[int, int], folder: str | Path, *, bipartite: bool = False
-) -> Path:
+def write_edge_list(path: str | Path, size: tuple[int, int], folder: str | Path, *, bipartite: bool = False) -> Path:
     """Write a text file of two integers a line (further columns and lines from ``#`` on are left out) to a folder."""
 
     def pieces() -> Iterator[Array]:

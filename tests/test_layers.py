@@ -65,6 +65,7 @@ ROOMS = {
     "synthetic",
     "selectors",
     "structure",
+    "tables",
     "writers",
     "derived",
     "profile",

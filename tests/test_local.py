@@ -9,7 +9,7 @@ from torch_geometric.nn import GCN as PyGGCN
 
 from graphforget.errors import InputError, NotApplicable, UnknownName
 from graphforget.gnn.gnndelete import GNNDelete
-from graphforget.gnn.models import MODELS, GCN
+from graphforget.gnn.models import GCN, MODELS
 from graphforget.gnn.task import LinkPrediction, encode
 from graphforget.gnn.utu import UtU
 from graphforget.graph import Graph
@@ -81,13 +81,15 @@ def test_methods_run_as_they_are(method):
     model = GCN(8, 6, 4)
     before, random = state(model), torch.random.get_rng_state()
     patch = unlearn_local(method, model, TASK, STORE, PAIRS, held_out=HELD, seed=1)
-    assert equal_states(before, state(model)) and torch.equal(random, torch.random.get_rng_state())
+    assert equal_states(before, state(model))
+    assert torch.equal(random, torch.random.get_rng_state())
     again = unlearn_local(method, model, TASK, STORE, PAIRS, held_out=HELD, seed=1)
     assert all(torch.equal(patch.weights[name], again.weights[name]) for name in before)
     changed = patch.onto(copy.deepcopy(model))
     assert not equal_states(before, state(changed))
     assert patch.context.num_edges == GRAPH.num_edges - 6
-    assert patch.record["scope"] in ("khop", "sampled") and patch.record["core"] <= patch.record["region"]
+    assert patch.record["scope"] in ("khop", "sampled")
+    assert patch.record["core"] <= patch.record["region"]
 
 
 def test_only_touched_rows_of_a_table_change(tmp_path):
@@ -100,18 +102,21 @@ def test_only_touched_rows_of_a_table_change(tmp_path):
     before = table.copy()
     patch = unlearn_local(FineTune(epochs=2), model, TASK, featureless, PAIRS, seed=1)
     ids, values = patch.rows["embedding.weight"]
-    assert set(patch.rows) == {"embedding.weight"} and len(ids) == len(values) < 600
+    assert set(patch.rows) == {"embedding.weight"}
+    assert len(ids) == len(values) < 600
     assert np.array_equal(table, before)
     patch.onto(model)
     rest = np.setdiff1d(np.arange(600), ids.numpy())
-    assert np.array_equal(table[rest], before[rest]) and not np.array_equal(table[ids], before[ids])
+    assert np.array_equal(table[rest], before[rest])
+    assert not np.array_equal(table[ids], before[ids])
     assert np.array_equal(np.load(tmp_path / "table.npy"), table)
 
 
 def test_unlinking_changes_no_weight():
     model = GCN(8, 6, 4)
     patch = unlearn_local(UtU(), model, TASK, STORE, PAIRS)
-    assert not patch.weights and not patch.rows
+    assert not patch.weights
+    assert not patch.rows
     assert both_ways(patch.context.graph().edge_index) == both_ways(GRAPH.unlinked(PAIRS).edge_index)
 
 

@@ -1,4 +1,4 @@
-"""The store: reads, cuts and samples equal those of the graph; a folder gives the same store; bad folders are refused."""
+"""The store: reads, cuts and samples equal those of the graph; a folder gives the same; bad folders are refused."""
 
 import json
 
@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from graphforget.errors import InputError
+from graphforget.gnn.loaders import NeighborLoader
+from graphforget.gnn.stores import stores
 from graphforget.graph import Graph
-from graphforget.mapped import open_store, write, write_edge_list, write_edges, write_parquet
+from graphforget.mapped import compact, open_store, write, write_edge_list, write_edges, write_parquet
 from graphforget.store import Store, mapping
 from tests.small import both_ways, sbm
 
@@ -35,15 +37,18 @@ def test_a_cut_is_seen_by_every_reader_and_copies_nothing(store):
     graph = sbm()
     pairs = graph.pairs()[:, ::3]
     cut = store.without(pairs)
-    assert cut.indices is store.indices and cut.indptr is store.indptr
+    assert cut.indices is store.indices
+    assert cut.indptr is store.indptr
     want = graph.unlinked(pairs)
     assert both_ways(cut.graph().edge_index) == both_ways(want.edge_index)
-    assert cut.num_edges == want.num_edges and store.num_edges == graph.num_edges
+    assert cut.num_edges == want.num_edges
+    assert store.num_edges == graph.num_edges
     every = np.arange(graph.num_nodes)
     assert cut.degree(every).tolist() == want.degree.tolist()
     owner, found = cut.neighbors(every, -1, 0)
     assert set(zip(owner.tolist(), found.tolist(), strict=True)) == both_ways(want.edge_index)
-    assert not cut.has(*pairs.numpy()).any() and not cut.has(*pairs.flip(0).numpy()).any()
+    assert not cut.has(*pairs.numpy()).any()
+    assert not cut.has(*pairs.flip(0).numpy()).any()
     drawn = set(map(tuple, cut.sample(5000, 1).T.tolist()))
     assert drawn == set(map(tuple, want.pairs().T.tolist()))
     again = cut.without(want.pairs()[:, :2])
@@ -79,9 +84,11 @@ def test_edges_in_pieces(tmp_path):
     rows = [np.ones((30, 2)), np.zeros((20, 2))]
     path = write_edges(lambda: iter(pieces), (50, 50), tmp_path / "g", features={"x": (2, lambda: iter(rows))})
     store, want = open_store(path), Graph.from_edges(torch.from_numpy(np.concatenate(pieces, axis=1)), 50)
-    assert both_ways(store.graph().edge_index) == both_ways(want.edge_index) and store.num_edges == want.num_edges
+    assert both_ways(store.graph().edge_index) == both_ways(want.edge_index)
+    assert store.num_edges == want.num_edges
     assert store.rows("x", np.array([29, 30])).tolist() == [[1, 1], [0, 0]]
-    assert mapping(store.indices) is not None and not (path / "raw.npy").exists()
+    assert mapping(store.indices) is not None
+    assert not (path / "raw.npy").exists()
 
 
 def test_edge_list_and_parquet(tmp_path):
@@ -111,7 +118,9 @@ def test_nothing_half_written_is_left(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         write(sbm(), tmp_path)
     with pytest.raises(InputError, match="needs 3 rows of 2"):
-        write_edges(lambda: [np.array([[0], [1]])], (3, 3), tmp_path / "g", features={"x": (2, lambda: [np.ones((2, 2))])})
+        write_edges(
+            lambda: [np.array([[0], [1]])], (3, 3), tmp_path / "g", features={"x": (2, lambda: [np.ones((2, 2))])}
+        )
 
 
 def cut_short(root):
@@ -184,3 +193,20 @@ def test_what_a_store_does_not_hold():
     for pairs, message in ((torch.tensor([[0], [99]]), "got 99"), (torch.empty(2, 0), "at least one")):
         with pytest.raises(InputError, match=message):
             store.without(pairs)
+
+
+def test_pyg_loads_batches_from_a_folder(tmp_path):
+    cut = Store.of(sbm()).without(pairs := sbm().pairs()[:, :40])
+    with pytest.raises(InputError, match="compact"):
+        stores(cut)
+    store = open_store(compact(cut, tmp_path / "retained"))
+    want = both_ways(sbm().unlinked(pairs).edge_index)
+    assert both_ways(store.graph().edge_index) == want
+    loader = NeighborLoader(stores(store), num_neighbors=[-1, -1], input_nodes=torch.arange(72), batch_size=8)
+    seen = set()
+    for batch in loader:
+        assert torch.equal(batch.x, sbm().x[batch.n_id])
+        seen |= both_ways(batch.n_id[batch.edge_index])
+    assert seen == want
+    with pytest.raises(InputError, match="read-only"):
+        stores(store)[1].put_edge_index((torch.zeros(1), torch.zeros(1)), edge_type=None, layout="csc")
