@@ -10,7 +10,7 @@ count. ``epoch_seconds`` is one full-batch training epoch of the same model on t
 Power-law graphs: ten directed edges a node, both ends of an edge drawn with a density that falls as id^-1/2 (degree
 exponent 3), 32 features. ``--mapped`` leaves the arrays in their files (for 10^8 edges). ``--real`` names data sets.
 ``--accuracy`` also trains, unlearns in full and locally, and reports how far apart the two are on the forgotten edges
-(``js_to_full``) and what they score on test edges (``auc_original auc_local auc_full``).
+(``js_to_full``) and what they score on test edges (``test_original test_local test_full``).
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         for panel, key in zip(panels, ("seconds", "peak_mib"), strict=True):
             panel.plot(edges, [max(row[key], 1e-6) for row in line], "o-", color=f"C{number}", label=method)
     for panel, key, label in zip(panels, ("epoch_seconds", "arrays_mib"), ("one epoch", "arrays"), strict=True):
-        line = sorted({(row["edges"], row[key]) for row in mine if row[key] is not None})
-        panel.plot([one[0] for one in line], [one[1] for one in line], "k--", label=label)
+        points = sorted({(row["edges"], row[key]) for row in mine if row[key] is not None})
+        panel.plot([edges for edges, _ in points], [value for _, value in points], "k--", label=label)
     for panel, key in zip(panels, ("seconds", "peak MiB"), strict=True):
         panel.set(xscale="log", yscale="log", xlabel="directed edges", ylabel=key)
         panel.legend(fontsize=8)

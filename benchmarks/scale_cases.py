@@ -18,7 +18,7 @@ from torch import nn
 
 from graphforget import metrics
 from graphforget.forget import ForgetRequest, ForgetSplit
-from graphforget.gnn.data import load
+from graphforget.gnn.data import load_splits
 from graphforget.gnn.models import GCN
 from graphforget.gnn.task import LinkPrediction
 from graphforget.gnn.utu import UtU
@@ -26,11 +26,14 @@ from graphforget.graph import Graph
 from graphforget.local import Patch, unlearn_local
 from graphforget.mapped import open_store
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
-from graphforget.splits import Splits, split_edges
+from graphforget.splits import Splits
 from graphforget.store import Store, give_back
 from graphforget.task import Task
 from graphforget.train import Recipe, descend, seeded
 from graphforget.unlearner import Unlearner
+from recsys.data import load_splits as recommendations
+from recsys.models.lightgcn import LightGCN
+from recsys.task import Recommendation
 
 REAL = ("tolokers", "github", "ddi", "gowalla")
 METHODS: dict[str, Unlearner] = {"utu": UtU(), "d2dgn_calibrated": CalibratedD2DGN()}
@@ -118,9 +121,6 @@ def task_and_model(store: Store) -> tuple[Task[Any], nn.Module]:
     """The task of a graph, and a model that it can be run with."""
     torch.manual_seed(0)
     if store.bipartite:
-        from recsys.models.lightgcn import LightGCN
-        from recsys.task import Recommendation
-
         return Recommendation(), LightGCN(*store.size)
     width = store.features["x"].shape[1] if "x" in store.features else None
     return LinkPrediction(), GCN(width, HIDDEN, OUT, num_nodes=store.num_nodes)
@@ -128,12 +128,10 @@ def task_and_model(store: Store) -> tuple[Task[Any], nn.Module]:
 
 def real(name: str) -> Splits[Graph]:
     """The splits of a data set that is at hand."""
-    if name == "gowalla":
-        from recsys.data import load as load_recsys
-
-        found: Splits[Graph] = load_recsys(name)
-        return found
-    return split_edges(load(name), seed=0)
+    splits = recommendations(name) if name == "gowalla" else load_splits(name, task="link")
+    if splits.train.bipartite:
+        return splits
+    return splits._replace(train=replace(splits.train, edge_attrs={}))  # ogbl-ddi has none that a model reads
 
 
 def epoch_seconds(task: Task[Any], model: nn.Module, store: Store) -> tuple[float, float]:
@@ -168,11 +166,11 @@ def accuracy(task: Task[Any], splits: Splits[Graph], request: int, method: Unlea
     local = patch.onto(copy.deepcopy(model))
     batch = trained.elements(split.retain, split.forget)
     outputs = [trained.teacher(one, split.retain)(batch) for one in (full, local, model)]
-    scores = [trained.evaluate(one, split.retain, splits.test)["auc"] for one in (model, local, full)]
+    scores = [trained.evaluate(one, split.retain, splits.test)[task.score_name] for one in (model, local, full)]
     return {
         "js_to_full": float(metrics.js(outputs[1], outputs[0]).mean()),
         "js_original_to_full": float(metrics.js(outputs[2], outputs[0]).mean()),
-        **dict(zip(("auc_original", "auc_local", "auc_full"), scores, strict=True)),
+        **dict(zip(("test_original", "test_local", "test_full"), scores, strict=True)),
         "full_seconds": full_seconds,
     }
 

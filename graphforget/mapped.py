@@ -20,10 +20,10 @@ import numpy.typing as npt
 from numba import njit
 from numpy.lib.format import open_memmap
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, missing_extra
 from graphforget.graph import Graph
 from graphforget.kernels import csr
-from graphforget.store import Store, give_back
+from graphforget.store import Store, check_distinct, give_back
 
 IntArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
@@ -157,7 +157,7 @@ def write_parquet(
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise InputError("reading Parquet needs the package pyarrow; install it with: pip install pyarrow") from error
+        raise missing_extra("pyarrow", "parquet") from error
     file = parquet.ParquetFile(path)
     known = file.schema_arrow.names
     if missing := [name for name in columns if name not in known]:
@@ -250,8 +250,10 @@ def _verify(indptr: IntArray, indices: IntArray, root: Path) -> None:
     """Check the CSR in blocks of rows."""
     for start, end in _blocks(indptr):
         low, high = int(indptr[start]), int(indptr[end])
+        block = np.asarray(indptr[start : end + 1]) - low, np.asarray(indices[low:high])
         try:
-            csr.check(np.asarray(indptr[start : end + 1]) - low, np.asarray(indices[low:high]), len(indptr) - 1)
+            csr.check(*block, len(indptr) - 1)
+            check_distinct(*block, start)
         except ValueError as error:
             raise InputError(f"{root}: the CSR is not valid from row {start} on: {error}") from error
         give_back(indptr, indices)

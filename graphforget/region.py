@@ -102,6 +102,8 @@ class Region:
             held_out: [2, m] validation edges, or None.
             seed: of all samples.
         """
+        if not store.bipartite:  # an edge named in both directions is one
+            pairs = torch.unique(torch.stack([pairs.amin(0), pairs.amax(0)]), dim=1)
         ends = np.unique(np.concatenate(store.ids(pairs)))
         count = pairs.shape[1]
         seen = _some(held_out, reach.held_out * count, derive(seed, 1), store)

@@ -62,7 +62,7 @@ class Store:
         """Build from a graph in memory; the CSR is built once, the features are shared.
 
         Raises:
-            InputError: a directed graph, removed nodes, or edge attributes, which a store does not serve.
+            InputError: a directed graph, parallel edges, removed nodes, or edge attributes, which a store does not serve.
         """
         if not graph.undirected and not graph.bipartite:
             raise InputError("a store holds undirected or user-item graphs (got a directed one); add the reverse edges")
@@ -76,6 +76,7 @@ class Store:
             indptr, indices, _ = csr.from_coo(*both, total, total)
         else:
             indptr, indices, _ = graph.csr
+        check_distinct(indptr, indices)
         return cls(indptr, indices, graph.size, graph.bipartite, features)
 
     @property
@@ -115,7 +116,7 @@ class Store:
         local = np.concatenate([[0], np.cumsum(read(self.indptr, nodes + 1) - starts)])
         rows = np.arange(len(nodes))
         none = np.broadcast_to(np.int64(0), (int(local[-1]),))  # only its length is asked for
-        offsets, slots = slots_of(local, none, rows, fan_out, as_seed(seed), False)  # type: ignore[arg-type]
+        offsets, slots = slots_of(local, none, rows, fan_out, as_seed(seed), False)
         owner = np.repeat(rows, np.diff(offsets))
         found = read(self.indices, slots - local[owner] + starts[owner])
         kept = self._retained(nodes[owner], found)
@@ -198,6 +199,15 @@ class Store:
         place = np.minimum(np.searchsorted(self.cut, code), len(self.cut) - 1)
         kept: npt.NDArray[np.bool_] = self.cut[place] != code
         return kept
+
+
+def check_distinct(indptr: IntArray, indices: IntArray, first: int = 0) -> None:
+    """Raise InputError when a row (sorted) names a neighbour twice; ``first`` is the id of the first row."""
+    twice = np.flatnonzero(indices[1:] == indices[:-1]) + 1
+    rows = np.searchsorted(indptr, twice, side="right") - 1
+    if len(bad := np.flatnonzero(indptr[rows] != twice)):
+        row, other = first + int(rows[bad[0]]), int(indices[twice[bad[0]]])
+        raise InputError(f"edges must be distinct (got ({row}, {other}) more than once); write each once")
 
 
 def read(array: Array, rows: IntArray) -> Array:

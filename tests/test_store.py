@@ -138,6 +138,19 @@ def unsorted(root):
     np.save(root / "indices.npy", indices)
 
 
+def duplicated(root):
+    indptr, indices = np.load(root / "indptr.npy"), np.load(root / "indices.npy")
+    row = int(np.flatnonzero(np.diff(indptr) > 1)[5])
+    indices[indptr[row] + 1] = indices[indptr[row]]
+    np.save(root / "indices.npy", indices)
+
+
+def decreasing(root):
+    indptr = np.load(root / "indptr.npy")
+    indptr[5] = indptr[7] + 1
+    np.save(root / "indptr.npy", indptr)
+
+
 def out_of_range(root):
     indices = np.load(root / "indices.npy")
     indices[3] = 1000
@@ -171,6 +184,8 @@ def short_features(root):
         (cut_short, "cut short"),
         (other_shape, "must be int64"),
         (unsorted, "rows must be sorted"),
+        (duplicated, "more than once"),
+        (decreasing, "must not decrease|must end with"),
         (out_of_range, "must lie in"),
         (another_format, "must have format"),
         (no_json, "is not JSON"),
@@ -189,6 +204,12 @@ def test_bad_folders(tmp_path, harm, message):
 def test_what_a_store_does_not_hold():
     with pytest.raises(InputError, match="directed"):
         Store.of(Graph(torch.tensor([[0], [1]]), (2, 2)))
+    with pytest.raises(InputError, match=r"got \(0, 1\) more than once"):
+        Store.of(Graph(torch.tensor([[0, 0], [1, 1]]), (2, 2), bipartite=True))
+    empty = Store.of(Graph(torch.empty(2, 0, dtype=torch.int64), (3, 3), undirected=True))
+    assert not empty.sample(5, 0).numel()
+    with pytest.raises(InputError, match="do not exist"):
+        empty.without(torch.tensor([[0], [1]]))
     store = Store.of(sbm())
     for pairs, message in ((torch.tensor([[0], [99]]), "got 99"), (torch.empty(2, 0), "at least one")):
         with pytest.raises(InputError, match=message):
