@@ -62,7 +62,7 @@ class Store:
         """Build from a graph in memory; the CSR is built once, the features are shared.
 
         Raises:
-            InputError: a directed graph, parallel edges, removed nodes, or edge attributes, which a store does not serve.
+            InputError: a directed graph, parallel edges, removed nodes or edge attributes: a store serves none.
         """
         if not graph.undirected and not graph.bipartite:
             raise InputError("a store holds undirected or user-item graphs (got a directed one); add the reverse edges")
