@@ -25,14 +25,18 @@ LADDER = """
 errors
 kernels losses metrics unpickle resolve page
 graph sparse
+store
+mapped
 forget splits
 parallel
 checkpoint
+region
 train
 fresh
 task
 calibrate distill
 unlearner
+local
 attack relearn
 cost
 report
@@ -63,6 +67,7 @@ ROOMS = {
     "synthetic",
     "selectors",
     "structure",
+    "tables",
     "writers",
     "derived",
     "profile",

@@ -25,6 +25,7 @@ from graphforget import metrics, parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.gnn import minibatch, sparse
+from graphforget.gnn.models import Reference
 from graphforget.gnn.structure import SPARSE_BELOW, edge_structure, node_structure
 from graphforget.graph import Graph
 from graphforget.kernels import khop
@@ -40,6 +41,8 @@ def encode(model: nn.Module, graph: Graph) -> Tensor:
     x: Tensor | None = graph.features.get("x")
     if x is not None and getattr(model, "accepts_sparse", False) and graph.x_density < SPARSE_BELOW:
         x = graph.sparse_x
+    if graph.outside is not None:
+        sparse.tell_outside(graph.edge_index, graph.outside)
     names = inspect.signature(model.forward).parameters
     attrs = {f"edge_{key}": value for key, value in graph.edge_attrs.items() if f"edge_{key}" in names}
     with _uncached(model):
@@ -132,6 +135,16 @@ class GraphTask(Task[Graph]):
             children = [name for name, _ in model.named_children()]
             raise InputError(f"no message-passing layer was found; name them: layer_names=(...) out of {children}")
         return found
+
+    def depth(self, model: nn.Module) -> int:
+        """Hops that a node's output reads: the layers; one more where they take degrees from the edges they see."""
+        return len(self.find_layers(model)) + (not isinstance(model, Reference))
+
+    def tables(self, model: nn.Module, size: tuple[int, int]) -> Iterator[tuple[str, nn.Parameter, str]]:
+        """(name, parameter, ``both``) of the parameters with a row a node."""
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 2 and parameter.shape[0] == size[0]:
+                yield name, parameter, "both"
 
     def near(self, split: ForgetSplit[Graph], batch: Batch, hops: int) -> Tensor:
         """[B] bool: does an element touch the nodes within ``hops`` of the request (in the whole graph)."""
