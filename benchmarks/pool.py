@@ -88,8 +88,13 @@ def _on_ray(
         raise missing_extra("ray", "ray") from error
     own = not ray.is_initialized()
     if own:
-        where = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
-        ray.init(log_to_driver=False, runtime_env={"env_vars": dict.fromkeys(THREADS, "1")}, **where)
+        here = "RAY_ADDRESS" not in os.environ
+        ray.init(
+            num_cpus=workers if here else None,
+            include_dashboard=False if here else None,
+            log_to_driver=False,
+            runtime_env={"env_vars": dict.fromkeys(THREADS, "1")},
+        )
     try:
         remote = ray.remote(num_cpus=1, max_retries=0)(_whole)
         waiting = {remote.remote(work, job): job for job in jobs}
