@@ -3,9 +3,9 @@
     python -m benchmarks.deletion --data ml100k gowalla --requests 50 --queue 10000 --json
 
 *latency*: a single-user request end to end, from its file to its receipt: intake, resolution, unlearning, the new
-version on disk, verification without golds. *drift*: one request after the other, compared with golds of all of them, in
-units of the golds' own distance. *queue*: requests a second through intake and resolution. *plan*: predicted by actual
-seconds of the methods that apply.
+version on disk, verification without golds. *drift*: one request after the other, compared with golds of all of them,
+in units of the golds' own distance. *queue*: requests a second through intake and resolution. *plan*: predicted by
+actual seconds of the methods that apply.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from graphforget.deletion.files import canonical, digest, file_digest, write
 from graphforget.deletion.manifest import REQUEST, Manifest
 from graphforget.deletion.receipt import Receipt, Subject, build
 from graphforget.deletion.records import State
-from graphforget.deletion.store import Store
+from graphforget.deletion.store import DEPLOYMENT, Store
 from graphforget.deletion.verify import Verification, train_golds, verify
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
@@ -82,6 +82,11 @@ def confirm(
     manifest, path = store.manifest(version), store.folder(version) / REQUEST
     if version - 1 not in store.versions():
         raise InputError(f"version {version - 1} was purged, so version {version} cannot be compared with it any more")
+    if file_digest(store.root / DEPLOYMENT) != manifest.deployment:
+        raise InputError(
+            f"{DEPLOYMENT} was changed after version {version} was made, and thresholds are declared beforehand; put "
+            "it back as it was, verify, and change it then"
+        )
     before = store.manifest(version - 1)
     found = _measure(store, manifest, path.is_file(), golds, price, say)
     outcome = found.verdict.outcome if found else "pass" if manifest.kind == "data_only" else "inconclusive"

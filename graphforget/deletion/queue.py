@@ -203,6 +203,11 @@ class Queue:
                 )
             self._log([(name, states[name].value, new.value) for name in wanted], at, back, reason)
 
+    def remark(self, request_id: str, mark: str) -> None:
+        """Give a request the HMAC of the id that it was found under, where it named a hash of it."""
+        with self.transaction():
+            self.db.execute("UPDATE requests SET mark = ? WHERE request_id = ?", (mark, request_id))
+
     def _log(self, moves: Sequence[tuple[str, str, str]], at: str, back: bool, note: str) -> None:
         self.db.executemany(
             "INSERT INTO events (request_id, old, new, at, clock_back, note) VALUES (?, ?, ?, ?, ?, ?)",

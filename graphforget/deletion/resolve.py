@@ -18,7 +18,7 @@ from torch import Tensor
 
 from graphforget.deletion.keys import Key
 from graphforget.deletion.records import PAIRED, Request, State
-from graphforget.deletion.vocabulary import Vocabulary
+from graphforget.deletion.vocabulary import HASHED, Vocabulary
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.graph import Graph
@@ -116,6 +116,26 @@ class Resolver:
             return Found(State.REJECTED, "this data has no node features")
         return Found(State.RESOLVED, part=request.kind, rows=(row,))
 
+    def mark(self, request: Request) -> str:
+        """The HMAC of the subject, by its own id where the request names a hash of that."""
+        own = request.mark(self.key, undirected=self.train.undirected)
+        if request.kind in PAIRED:
+            ends = self._ends(request)
+            hashed = HASHED in (request.subject[: len(HASHED)], request.other[: len(HASHED)])
+            return self.pair_mark(*ends) if hashed and ends is not None else own
+        kind = {"feature": "node", "modality": "item"}.get(request.kind, request.kind)
+        row = (
+            self._row(kind, request.subject) if request.subject.startswith(HASHED) and kind in self.names.ids else None
+        )
+        return own if row is None else self.names.marked(kind, row, self.key)
+
+    def _ends(self, request: Request) -> Pair | None:
+        kinds = ("user", "item") if self.train.bipartite else ("node", "node")
+        first, second = (
+            self.names.find(kind, name) for kind, name in zip(kinds, (request.subject, request.other), strict=True)
+        )
+        return None if first is None or second is None else (first, second)
+
     def _row(self, kind: str, subject: str) -> int | None:
         row = self.names.find(kind, subject)
         if row is None and subject.startswith("hmac:"):
@@ -145,14 +165,7 @@ class Resolver:
         return self.key.mark("pair", *(sorted(ends) if self.train.undirected else ends))
 
     def _pair(self, request: Request) -> Found:
-        if request.hidden:
-            pair = self._marked_pairs.get(request.subject)
-        else:
-            kinds = ("user", "item") if self.train.bipartite else ("node", "node")
-            ends = [
-                self.names.find(kind, name) for kind, name in zip(kinds, (request.subject, request.other), strict=True)
-            ]
-            pair = None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+        pair = self._marked_pairs.get(request.subject) if request.hidden else self._ends(request)
         if pair is None or not any(self._has(view, pair) for view in self.splits):
             return Found(State.NOT_FOUND, f"no such {request.kind} in the data")
         if request.narrowed and pair not in self._matching(request, torch.tensor([pair]).T):
@@ -225,7 +238,7 @@ class Resolver:
                 marks[name] = [(self.pair_mark(u, v), "pair") for u, v in found.pairs]
             elif found.part:
                 rows.setdefault(found.part, set()).update(found.rows)
-                marks[name] = [(request.mark(self.key, undirected=self.train.undirected), request.kind)]
+                marks[name] = [(self.mark(request), request.kind)]
         parts = {kind: torch.tensor(sorted(ids)) for kind, ids in rows.items()}
         trained, held_out = self._trained(pairs)
         if trained.shape[1]:

@@ -119,11 +119,17 @@ def resolve_received(store: Store) -> dict[str, int]:
         try:
             found = resolver.one(entry.request)
             outcome = found.state, found.reason
+            if (mark := resolver.mark(entry.request)) != entry.mark:
+                store.queue.remark(entry.request.request_id, mark)
         except InputError as error:
             outcome = State.REJECTED, str(error)
         groups.setdefault(outcome, []).append(entry.request.request_id)
         if outcome[0] is State.OPTED_OUT:
-            suppress(store.queue, {entry.request.request_id: [(entry.mark, entry.request.kind)]}, store.head)
+            suppress(
+                store.queue,
+                {entry.request.request_id: [(resolver.mark(entry.request), entry.request.kind)]},
+                store.head,
+            )
     with store.queue.transaction():
         for (state, reason), names in groups.items():
             store.queue.move(names, state, reason, hide=state is not State.RESOLVED)
@@ -142,7 +148,7 @@ def run(
     batch_size: int | None = None,
     planned: Plan | None = None,
     say: Say = log.info,
-    after: Callable[[Outcome], None] | None = None,
+    after: Callable[[Outcome], bool] | None = None,
 ) -> list[Outcome]:
     """Work off the queue. Needs :meth:`Store.writing`.
 
@@ -153,7 +159,7 @@ def run(
         batch_size: requests a batch; None takes the deployment's.
         planned: the plan, whose recommendation is taken and whose prices go into the manifests.
         say: receives a line before each step.
-        after: called with each outcome once it is committed, for its verification.
+        after: called with each outcome once it is committed, for its verification; False ends the run.
 
     Raises:
         InputError: a method that cannot serve a batch; its requests wait as before.
@@ -165,11 +171,12 @@ def run(
     while entries := store.queue.entries(State.PLANNED, State.RESOLVED, limit=size):
         names = [entry.request.request_id for entry in entries if entry.state is State.RESOLVED]
         store.queue.move(names, State.PLANNED)
-        outcome = _batch(store, entries, Wish(method, dict(settings or {}), planned), say)
+        covered = None if names else planned  # a plan says nothing of requests that came after it
+        outcome = _batch(store, entries, Wish(method, dict(settings or {}), covered), say)
         if outcome is not None:
             outcomes.append(outcome)
-            if after is not None:
-                after(outcome)
+            if after is not None and not after(outcome):
+                break
     return outcomes
 
 

@@ -12,6 +12,7 @@ from graphforget.deletion.plan import forget_plan, gold_price, last_plan
 from graphforget.deletion.records import State
 from graphforget.deletion.run import Outcome, Say, run
 from graphforget.deletion.store import Store
+from graphforget.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -53,28 +54,40 @@ def serve(
         verify: verify each batch at once; else it waits for ``graphforget verify``.
         operator: who runs it.
         say: receives a line before each step.
+
+    Raises:
+        InputError: the head failed its verification, or the method cannot serve a batch.
     """
     confirmed: list[Confirmed] = []
     failed = len(store.queue.entries(State.FAILED))
     price = gold_price(store)
 
-    def check(version: int) -> None:
+    def check(version: int) -> bool:
         confirmed.append(confirm(store, version, golds=golds, price=price, operator=operator, say=say))
+        if confirmed[-1].outcome == "fail":
+            say(f"version {version} failed its verification: nothing is built on it; roll back and take another method")
+        return confirmed[-1].outcome != "fail"
 
-    if verify:
-        for version in waiting(store):
-            check(version)
+    if store.queue.entries(State.FAILED, version=store.head, limit=1):
+        raise InputError(
+            f"version {store.head} failed its verification (got a failed head); roll back and take another method"
+        )
+    verdicts = [check(version) for version in waiting(store)] if verify else []
     planned = last_plan(store)
-    outcomes = run(
-        store,
-        method=method,
-        settings=settings,
-        batch_size=batch_size,
-        planned=planned,
-        say=say,
-        after=(lambda one: check(one.version)) if verify else None,
+    outcomes = (
+        run(
+            store,
+            method=method,
+            settings=settings,
+            batch_size=batch_size,
+            planned=planned,
+            say=say,
+            after=(lambda one: check(one.version)) if verify else None,
+        )
+        if all(verdicts)
+        else []
     )
-    if planned is not None:
+    if planned is not None and not store.queue.entries(State.PLANNED, limit=1):
         forget_plan(store)
     lost = (
         len(store.queue.entries(State.FAILED))

@@ -110,6 +110,7 @@ def test_a_failed_verification_exits_1(tmp_path, store, call):
     )
     assert done["verdicts"][0]["outcome"] == "fail"
     assert done["states"] == {"failed": 6}
+    assert "roll back" in call("run", store, code=2)
     assert call("rollback", store, "--to", "0", "--json")["requests"] == [f"r{row}" for row in range(6)]
 
 

@@ -99,3 +99,26 @@ def test_what_is_no_receipt(tmp_path):
     assert "is no receipt" in verify_receipt(tmp_path / "bad.json")[0]
     with pytest.raises(InputError, match="there is no deletion store"):
         Store(tmp_path, small.KEY)
+
+
+def test_a_signature_of_model_signing_is_checked_by_it(served, tmp_path):
+    verifying = pytest.importorskip("model_signing.verifying", reason="needs the extra sign")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from graphforget.deletion.receipt import sign
+
+    secret = ec.generate_private_key(ec.SECP256R1())
+    own, public = tmp_path / "own.pem", tmp_path / "public.pem"
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    own.write_bytes(secret.private_bytes(serialization.Encoding.PEM, *form))
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    public.write_bytes(secret.public_key().public_bytes(serialization.Encoding.PEM, kind))
+    receipt = tmp_path / "000001.json"
+    receipt.write_bytes((served.root / "receipts" / "000001.json").read_bytes())
+    signature = sign(receipt, own)
+    config = verifying.Config().use_elliptic_key_verifier(public_key=public)
+    config.verify(receipt, signature)
+    receipt.write_bytes(receipt.read_bytes().replace(b'"version":1', b'"version":2'))
+    with pytest.raises(ValueError, match=r"."):
+        config.verify(receipt, signature)

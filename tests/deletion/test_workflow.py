@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -184,6 +185,33 @@ def test_a_deleted_user_has_a_row_that_was_never_trained(tmp_path):
         serve(store, method="gradient_ascent", verify=False)
     after = store.model().state_dict()["user_embedding"][3]
     assert float((after - before).abs().min()) > 1e-6
+
+
+def test_a_hashed_id_is_found_again_after_a_rollback(tmp_path):
+    store = small.films_store(tmp_path / "store")
+    hashed = "sha256:" + hashlib.sha256(b"user-003").hexdigest()
+    splits, names = small.shop()
+    with store.writing():
+        receive(store, small.ask(tmp_path, f"r1,user,{hashed},,"))
+        serve(store, verify=False)
+        assert store.queue.get("r1").mark == small.KEY.mark("user", "user-003")
+        assert [one.request_id for one in check_train(store.queue, small.KEY, splits, names, store.vocabulary())] == [
+            "r1"
+        ]
+        rollback(store, 0)
+        serve(store, verify=False)
+    assert not bool((store.head_data().train.edge_index[0] == 3).any())
+
+
+def test_thresholds_cannot_be_changed_after_the_run(tmp_path):
+    store = small.films_store(tmp_path / "store")
+    with store.writing():
+        receive(store, small.ask(tmp_path, "r1,user,user-003,,"))
+        serve(store, verify=False)
+        path = store.root / "deployment.json"
+        path.write_bytes(path.read_bytes().replace(b'"floors": 2.0', b'"floors": 9.0'))
+        with pytest.raises(InputError, match="declared beforehand"):
+            confirm(store, 1)
 
 
 def test_states_that_change_no_model(tmp_path):
