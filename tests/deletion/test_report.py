@@ -158,22 +158,3 @@ def test_a_bar_shows_on_which_side_a_figure_lies(value, side):
     band = re.search(r'class="band" x="([\d.]+)" y="3" width="([\d.]+)"', pictures.check_bar(check))
     left, width = float(band[1]), float(band[2])  # type: ignore[index]
     assert {"left": place < left, "middle": left < place < left + width, "right": place > left + width}[side]
-
-
-def test_a_store_tells_its_card_and_its_trackers_and_exports_a_program(tmp_path):
-    store = small.friends_store(tmp_path / "store")
-    file = small.ask(tmp_path, "r1,node,person-003@home,,", "r2,edge,,person-010@home,person-011@home")
-    with store.writing():
-        receive(store, read(file))
-        run(store)
-        confirm(store, store.head)
-        page = write_report(store)
-        done = tell_others(
-            store, None, page, card=tmp_path / "README.md", trackers=[TensorBoard(str(tmp_path / "runs"))]
-        )
-        written = hand_over(store, tmp_path / "served", onnx=False)
-    assert done == {"card": str(tmp_path / "README.md"), "logged": 1}
-    assert "| 1 |" in (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert list((tmp_path / "runs").iterdir())
-    assert "model.pt2" in {path.name for path in written}
-    assert "person-003@home" not in Page(page.read_text(encoding="utf-8")).words
