@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from graphforget.errors import InputError, PeerLost, missing_extra
 
@@ -96,7 +96,7 @@ def _on_ray(
             runtime_env={"env_vars": dict.fromkeys(THREADS, "1")},
         )
     try:
-        remote = ray.remote(num_cpus=1, max_retries=0)(_whole)
+        remote: Any = ray.remote(num_cpus=1, max_retries=0)(_whole)
         waiting = {remote.remote(work, job): job for job in jobs}
         while waiting:
             (done,), _ = ray.wait(list(waiting), num_returns=1)
