@@ -79,6 +79,8 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
         metavar="FILE",
         help="JSON lines are appended here; finished cells are skipped",
     )
+    add("--workers", type=int, default=1, metavar="N", help="cells at a time, each in a process of one thread")
+    add("--ray", action="store_true", help="run the cells on Ray (extra ray) instead of a pool of processes")
     add("--json", action="store_true", help="print JSON lines instead of a table")
     return made
 
@@ -120,6 +122,8 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
 def _check(flags: argparse.Namespace) -> None:
     if flags.golds < 2:
         raise InputError(f"--golds must be at least 2 (got {flags.golds}): one gold has no noise floor")
+    if flags.workers < 1:
+        raise InputError(f"--workers must be at least 1 (got {flags.workers})")
     if flags.lira % 2 or flags.lira < 0 or (flags.lira and (flags.kind != "edge" or flags.task != "link")):
         raise InputError(f"--lira needs an even number of shadows and edges of --task link (got {flags.lira})")
     if flags.modality is not None and flags.kind != "modality":

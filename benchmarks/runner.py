@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks import pool
 from benchmarks.arguments import parse
 from benchmarks.bench import Bench
-from benchmarks.cell import OPTIONAL, plan, rows_of
+from benchmarks.cell import OPTIONAL, Cell, plan, rows_of
 from benchmarks.columns import columns_for
 from benchmarks.lira import Lira
 from benchmarks.serve import serve
@@ -46,39 +48,72 @@ def main(dataset: str, argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Job:
+    """A cell and what of it is missing.
+
+    Args:
+        number: of the cell in the plan.
+        cell: what is run.
+        methods: those without rows.
+        first: original and golds have no rows either.
+        flags: the command line.
+    """
+
+    number: int
+    cell: Cell
+    methods: Mapping[str, Unlearner]
+    first: bool
+    flags: Any
+
+
 def run(dataset: str, flags: Any, methods: Mapping[str, Unlearner], console: Console) -> Report:
     """Run every cell that is not finished yet and return the report of all of them."""
     kept = Report.read(flags.out) if flags.out and flags.out.exists() else Report()
-    report = Report()
     cells = list(plan(dataset, flags))
-    with progress():
-        for number, cell in enumerate(cells, 1):
-            keys = {**cell.keys, "batches": flags.batches}
-            wanted = [key for key in methods if key != "retrain"]
-            finished = [row for row in rows_of(kept, keys) if row["metric"] == "seconds"]
-            have = {row["method"] for row in finished}
-            for row in finished:
-                if row["method"] in wanted and row.get("settings", "") != settings(methods[row["method"]]):
-                    raise InputError(
-                        f"{flags.out} holds {row['method']} with other settings (got"
-                        f" {row.get('settings') or 'defaults'!r}, asked for"
-                        f" {settings(methods[row['method']]) or 'defaults'!r}); write to another --out"
-                    )
-            missing = [key for key in wanted if key not in have]
-            if missing or "retrain" not in have:
-                console.print(
-                    f"[{number}/{len(cells)}] {title_of(keys)}: {' '.join(missing) or 'golds'}", highlight=False
+    wanted = [key for key in methods if key != "retrain"]
+    jobs = []
+    for number, cell in enumerate(cells, 1):
+        finished = [row for row in rows_of(kept, keys_of(cell, flags)) if row["metric"] == "seconds"]
+        have = {row["method"] for row in finished}
+        for row in finished:
+            if row["method"] in wanted and row.get("settings", "") != settings(methods[row["method"]]):
+                raise InputError(
+                    f"{flags.out} holds {row['method']} with other settings (got"
+                    f" {row.get('settings') or 'defaults'!r}, asked for"
+                    f" {settings(methods[row['method']]) or 'defaults'!r}); write to another --out"
                 )
-                bench = Bench(cell, flags.data_root, flags.cache, flags.device, flags.batches)
-                for block in blocks(bench, {key: methods[key] for key in missing}, flags, "retrain" not in have):
-                    if reason := block.rows[-1].get("reason"):
-                        console.print(
-                            f"    {block.rows[-1]['method']} left out: {reason}", highlight=False, markup=False
-                        )
-                    append(flags.out, block)
-                    kept.rows += block.rows
-            report.rows += [row for row in rows_of(kept, keys) if row["method"] in ("", "retrain", *wanted)]
+        missing = {key: methods[key] for key in wanted if key not in have}
+        if missing or "retrain" not in have:
+            jobs.append(Job(number, cell, missing, "retrain" not in have, flags))
+
+    def say(job: Job) -> None:
+        title = title_of(keys_of(job.cell, flags))
+        console.print(f"[{job.number}/{len(cells)}] {title}: {' '.join(job.methods) or 'golds'}", highlight=False)
+
+    with progress():
+        for _, block in pool.stream(pieces, jobs, workers=flags.workers, on_ray=flags.ray, start=say):
+            if reason := block.rows[-1].get("reason"):
+                console.print(f"    {block.rows[-1]['method']} left out: {reason}", highlight=False, markup=False)
+            append(flags.out, block)
+            kept.rows += block.rows
+    report = Report()
+    for cell in cells:
+        rows = rows_of(kept, keys_of(cell, flags))
+        report.rows += [row for row in rows if row["method"] in ("", "retrain", *wanted)]
     return report
+
+
+def keys_of(cell: Cell, flags: Any) -> dict[str, Any]:
+    """The columns that tell a cell's rows from all others."""
+    return {**cell.keys, "batches": flags.batches}
+
+
+def pieces(job: Job) -> Iterator[Report]:
+    """Yield the finished rows of a job, method by method."""
+    flags = job.flags
+    bench = Bench(job.cell, flags.data_root, flags.cache, flags.device, flags.batches)
+    yield from blocks(bench, job.methods, flags, job.first)
 
 
 def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bool) -> Iterator[Report]:

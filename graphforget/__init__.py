@@ -26,6 +26,8 @@ _NAMES = {
     "split_edges": "graphforget.splits",
     "split_nodes": "graphforget.splits",
     "Recipe": "graphforget.train",
+    "workers": "graphforget.parallel",
+    "checkpoints": "graphforget.checkpoint",
     "Unlearned": "graphforget.unlearner",
     "Unlearner": "graphforget.unlearner",
     "Report": "graphforget.report",

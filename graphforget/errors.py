@@ -44,6 +44,10 @@ class Diverged(GraphforgetError, ArithmeticError):
     """A loss or parameter became NaN or infinite; nothing half-done is returned."""
 
 
+class PeerLost(GraphforgetError, ConnectionError):
+    """Another process of a distributed training died or did not answer in time."""
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     """Return the error for a name that is not in a table, with the nearest known one.
 

@@ -44,6 +44,9 @@ class Graph:
         node_mask: [N] bool, the nodes this view speaks for; None means every node.
         removed: [N] bool, nodes deleted from this graph: their rows are zero and no edge touches them.
         negatives: [2, M] fixed non-edges this view is scored against (validation and test views).
+        core: [N] bool of a local part of a larger graph: the nodes whose neighbourhood is whole here; elements and
+            negatives stay among them, the other nodes only pass messages on. None: all nodes.
+        outside: [N] of such a part: how many edges of each node are not in it.
 
     Example:
         >>> graph = Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), 3)
@@ -61,6 +64,8 @@ class Graph:
     node_mask: Tensor | None = None
     removed: Tensor | None = None
     negatives: Tensor | None = None
+    core: Tensor | None = None
+    outside: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.edge_index.dim() != 2 or self.edge_index.shape[0] != 2:
@@ -147,6 +152,8 @@ class Graph:
         edges = self.edge_index if self.undirected else torch.cat([self.edge_index, self.edge_index.flip(0)], dim=1)
         rows, cols = edges.cpu().numpy()
         keep = np.ones(self.num_nodes, dtype=bool) if self.removed is None else ~self.removed.cpu().numpy()
+        if self.core is not None:
+            keep = keep & self.core.cpu().numpy()
         ids, label = np.flatnonzero(keep), np.cumsum(keep) - 1
         inside = keep[rows] & keep[cols]
         indptr, indices, _ = csr.from_coo(label[rows[inside]], label[cols[inside]], len(ids), len(ids))
@@ -177,8 +184,9 @@ class Graph:
 
     @cached_property
     def degree(self) -> Tensor:
-        """[num_src] out-degree in this graph (the degree, when undirected)."""
-        return torch.bincount(self.edge_index[0], minlength=self.size[0])
+        """[num_src] out-degree in this graph (the degree, when undirected), with what is outside of a local part."""
+        inside = torch.bincount(self.edge_index[0], minlength=self.size[0])
+        return inside if self.outside is None else inside + self.outside[: self.size[0]]
 
     def nodes(self) -> Tensor:
         """[n] ids of the nodes this view speaks for."""
@@ -187,10 +195,12 @@ class Graph:
         return torch.arange(self.num_nodes, device=self.device)
 
     def pairs(self) -> Tensor:
-        """[2, n] the edges, once each: of an undirected graph only the direction with row < col."""
-        if self.undirected:
-            return self.edge_index[:, self.edge_index[0] < self.edge_index[1]]
-        return self.edge_index
+        """[2, n] the edges, once each: row < col of an undirected graph; of a local part those in its core."""
+        pairs = self.edge_index[:, self.edge_index[0] < self.edge_index[1]] if self.undirected else self.edge_index
+        if self.core is None:
+            return pairs
+        ends = self.core[pairs[0]] & self.core[pairs[1] + (self.size[0] if self.bipartite else 0)]
+        return pairs[:, ends]
 
     def locate(self, pairs: Tensor) -> Tensor:
         """Find the columns of edges.
@@ -263,7 +273,7 @@ class Graph:
             return self
         moved = {
             name: value.to(device)
-            for name in ("edge_index", "y", "node_mask", "removed", "negatives")
+            for name in ("edge_index", "y", "node_mask", "removed", "negatives", "core", "outside")
             if (value := getattr(self, name)) is not None
         }
         features = {name: value.to(device) for name, value in self.features.items()}
@@ -299,7 +309,7 @@ class Graph:
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 row = int((~torch.isfinite(value)).nonzero()[0][0])
                 raise InputError(f"features[{name!r}] holds NaN or infinity (first in row {row}); clean or impute it")
-        for name in ("y", "node_mask", "removed"):
+        for name in ("y", "node_mask", "removed", "core", "outside"):
             value = getattr(self, name)
             if value is not None and value.shape[0] != self.num_nodes:
                 raise InputError(f"{name} must have {self.num_nodes} entries (got {value.shape[0]})")

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphforget import parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.fresh import fresh
@@ -158,6 +159,7 @@ class Task(ABC, Generic[D]):
         """Train a model in place by THE recipe (original and gold use the same) and return it."""
         if not isinstance(self.recipe, Recipe):
             return self.recipe(model, context, held_out, seed)
+        parallel.check_batch(self.recipe.batch_size)
         with seeded(seed) as rng:
 
             def steps(epoch: int) -> Iterator[Tensor]:

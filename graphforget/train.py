@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from rich import get_console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from graphforget import checkpoint, parallel
 from graphforget.errors import Diverged, InputError
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,10 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         random.seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         try:
-            yield torch.Generator().manual_seed(seed)
+            with checkpoint.stream(rng):
+                yield rng
         finally:
             random.setstate(python)
             np.random.set_state(numpy_state)  # noqa: NPY002
@@ -102,9 +104,14 @@ def descend(
     weight_decay: float = 0.0,
     parameters: Iterator[nn.Parameter] | None = None,
     after_epoch: Callable[[int, float], bool] | None = None,
+    memory: checkpoint.Memory | None = None,
+    carries: bool = False,
     title: str = "",
 ) -> int:
     """Run Adam over losses until the epochs end or ``after_epoch`` says stop.
+
+    Inside :func:`graphforget.parallel.workers` the processes share each step; inside
+    :func:`graphforget.checkpoint.checkpoints` the loop is written down, and goes on from what was written.
 
     Args:
         model: put in train mode; its parameters are optimised unless ``parameters`` names others.
@@ -114,6 +121,8 @@ def descend(
         weight_decay: L2 term.
         parameters: what to optimise instead of all parameters of the model.
         after_epoch: called with (epoch, mean loss); True stops.
+        memory: what ``after_epoch`` remembers, for checkpoints; without it such a loop is written only at its end.
+        carries: ``steps`` carries something from epoch to epoch: written only at its end too.
         title: shown beside the progress bar.
 
     Returns:
@@ -127,24 +136,38 @@ def descend(
         raise InputError("the model has no trainable parameter; unfreeze at least one")
     fused = all(p.dtype in (torch.float32, torch.float64) and p.device.type in ("cpu", "cuda") for p in chosen)
     optimiser = torch.optim.Adam(chosen, lr=lr, weight_decay=weight_decay, fused=fused)  # a seventh of the time
+    share = parallel.Steps(chosen)
+    identity = {"title": title, "epochs": epochs, "lr": lr, "weight_decay": weight_decay}
+    identity["shapes"] = [list(p.shape) for p in chosen]
+    loop = checkpoint.Loop(
+        model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None)
+    )
+
+    def first() -> float:
+        model.train()
+        return float(next(steps(0)).detach())
+
+    run, ended = loop.resume(first)
     with bar(title, epochs) as advance:
-        for epoch in range(epochs):
+        while run < epochs and not ended:
             model.train()
             total, count = 0.0, 0
-            for loss in steps(epoch):
+            losses = steps(run)
+            while (loss := share.next(losses)) is not None:
                 value = float(loss.detach())
                 if not np.isfinite(value):
-                    raise Diverged(f"the loss became {value} in epoch {epoch} of {title or 'training'}; lower lr={lr}")
+                    raise Diverged(f"the loss became {value} in epoch {run} of {title or 'training'}; lower lr={lr}")
+                loop.first = value if loop.first is None else loop.first
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
                 total, count = total + value, count + 1
             advance()
-            if after_epoch is not None and after_epoch(epoch, total / max(count, 1)):
-                epochs = epoch + 1
-                break
+            run += 1
+            ended = after_epoch is not None and bool(parallel.agreed(after_epoch(run - 1, total / max(count, 1))))
+            loop.save(run, ended or run == epochs)
     optimiser.zero_grad(set_to_none=True)  # a gradient is computed from the data: it must not outlive the training
-    return epochs
+    return run
 
 
 def fit(
@@ -167,13 +190,13 @@ def fit(
         title: shown beside the progress bar.
     """
     record = TrainRecord() if record is None else record
-    best: dict[str, Any] = {}
+    best: dict[str, Tensor] = {}
     start = time.perf_counter()
 
     def after(epoch: int, loss: float) -> bool:
         if epoch % recipe.eval_every and epoch != recipe.epochs - 1:
             return False
-        value = score()
+        value = parallel.agreed(score())
         if np.isnan(value):
             raise Diverged(f"the held-out score became NaN in epoch {epoch} of {title}; check the held-out data")
         record.curve.append((epoch, loss, value))
@@ -189,6 +212,7 @@ def fit(
         lr=recipe.lr,
         weight_decay=recipe.weight_decay,
         after_epoch=after,
+        memory=_Best(record, best),
         title=title,
     )
     if best:
@@ -197,6 +221,28 @@ def fit(
     record.converged = run < recipe.epochs
     log.debug("%s: %d epochs, best %.4f at %d", title, run, record.best_score, record.best_epoch)
     return model.eval()
+
+
+@dataclass
+class _Best:
+    """The best weights and the curve of a training, for its checkpoints."""
+
+    record: TrainRecord
+    weights: dict[str, Tensor]
+
+    def keep(self) -> checkpoint.State:
+        """Weights, and the record without its seconds."""
+        record = self.record
+        note = {"curve": record.curve, "best_epoch": record.best_epoch}
+        return self.weights, note | ({"best_score": record.best_score} if record.curve else {})
+
+    def recall(self, state: checkpoint.State) -> None:
+        """Take both back."""
+        self.weights.update(state[0])
+        note = state[1]
+        self.record.curve[:] = [(int(epoch), loss, score) for epoch, loss, score in note["curve"]]
+        self.record.best_epoch = note["best_epoch"]
+        self.record.best_score = note.get("best_score", float("-inf"))
 
 
 _SHOWN: list[Progress] = []

@@ -77,6 +77,7 @@ class Unlearner(ABC):
     needs: ClassVar[tuple[type, ...]] = ()
     reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
     drop_in: ClassVar[bool] = True
+    unlinks: ClassVar[bool] = False  # the retained context is the whole result: no weight changes
 
     @abstractmethod
     def _unlearn(self, job: Job) -> Unlearned:

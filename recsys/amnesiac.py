@@ -58,5 +58,5 @@ class Amnesiac(Unlearner):
                 relabelled = task.criterion(task.outputs(job.model, context, asked), asked).mean()
                 yield task.loss(job.model, context, batch) + relabelled
 
-        descend(job.model, steps, epochs=self.epochs, lr=self.lr, title="amnesiac")
+        descend(job.model, steps, epochs=self.epochs, lr=self.lr, carries=True, title="amnesiac")
         return Unlearned(job.model, context, {})

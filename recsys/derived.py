@@ -44,17 +44,21 @@ class Derived:
         self.size = graph.size
         self._features = graph.features  # the tensors, not the graph: a reference to it would keep it alive
         self._removed = graph.removed
+        self._core = graph.core
+        self._outside = graph.outside  # of a local part of a larger graph: degrees count what is not in it
         self._knn: dict[tuple[str, int, bool], Sparse] = {}
 
     @cached_property
     def user_degree(self) -> Tensor:
         """[U] interactions of each user."""
-        return torch.bincount(self.users, minlength=self.size[0])
+        inside = torch.bincount(self.users, minlength=self.size[0])
+        return inside if self._outside is None else inside + self._outside[: self.size[0]]
 
     @cached_property
     def item_degree(self) -> Tensor:
         """[I] interactions of each item: its popularity."""
-        return torch.bincount(self.items, minlength=self.size[1])
+        inside = torch.bincount(self.items, minlength=self.size[1])
+        return inside if self._outside is None else inside + self._outside[self.size[0] :]
 
     @cached_property
     def values(self) -> Tensor:
@@ -65,7 +69,17 @@ class Derived:
     @cached_property
     def adjacency(self) -> Sparse:
         """[U + I, U + I] symmetric normalised adjacency D^-1/2 A D^-1/2, no self-loops; items follow the users."""
-        return self.propagation(self.users, self.items, self.values)
+        if self._outside is None:
+            return self.propagation(self.users, self.items, self.values)
+        rows, cols = (
+            torch.cat([self.users, self.items + self.size[0]]),
+            torch.cat([self.items + self.size[0], self.users]),
+        )
+        total = sum(self.size)
+        inside = torch.bincount(rows, minlength=total)
+        stands_for = (inside + self._outside) / inside.clamp(min=1)  # messages that a message here stands for
+        values = torch.cat([self.values, self.values]) * stands_for[rows].to(self.values)
+        return of_coo(rows, cols, values, (total, total))
 
     def propagation(self, users: Tensor, items: Tensor, values: Tensor) -> Sparse:
         """[U + I, U + I] symmetric matrix with ``values`` at (user, item) and (item, user)."""
@@ -95,10 +109,13 @@ class Derived:
 
     @cached_property
     def catalogue(self) -> Tensor:
-        """[n] the items that are not removed from this graph."""
-        if self._removed is None:
-            return torch.arange(self.size[1], device=self.items.device)
-        return (~self._removed[self.size[0] :]).nonzero().flatten()
+        """[n] the items that are not removed from this graph; of a local part those of its core."""
+        kept = torch.ones(self.size[1], dtype=torch.bool, device=self.items.device)
+        if self._removed is not None:
+            kept &= ~self._removed[self.size[0] :]
+        if self._core is not None:
+            kept &= self._core[self.size[0] :]
+        return kept.nonzero().flatten()
 
     def knn(self, modality: str, k: int = 10, *, weighted: bool = False) -> Sparse:
         """[I, I] graph of the k items with the nearest features by cosine, the item itself among them.

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from graphforget.errors import InputError, unknown
+from graphforget.errors import InputError, NotApplicable, unknown
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
 from graphforget.kernels import csr, khop, negative
@@ -35,6 +35,7 @@ from graphforget.train import Recipe, draw_seed
 from recsys import derived, metrics
 from recsys.profile import Profile
 from recsys.structure import pair_structure
+from recsys.tables import tables
 
 IntArray = npt.NDArray[np.int64]
 NEGATIVES = ("uniform", "popularity")
@@ -100,7 +101,7 @@ class Recommendation(Task[Graph]):
 
     def batches(self, context: Graph, view: Graph, rng: torch.Generator | None) -> Iterator[Batch]:
         """Interactions once each, [2, B]; with ``rng`` triples [3, B] with a fresh negative each."""
-        pairs = view.edge_index
+        pairs = view.pairs()
         if not pairs.shape[1]:
             return
         if rng is None:
@@ -141,6 +142,8 @@ class Recommendation(Task[Graph]):
             keep = np.ones(context.size[1], dtype=bool)
             if context.removed is not None and not self.removed_negatives:
                 keep = ~context.removed[context.size[0] :].cpu().numpy()
+            if context.core is not None:
+                keep = keep & context.core[context.size[0] :].cpu().numpy()
             label, inside = np.cumsum(keep) - 1, keep[items]
             code = np.unique(users[inside] * context.size[1] + label[items[inside]])
             users, items = code // context.size[1], code % context.size[1]
@@ -208,13 +211,29 @@ class Recommendation(Task[Graph]):
 
     def sample(self, view: Graph, count: int, rng: torch.Generator) -> Batch:
         """A random sample of the view's interactions."""
-        rows = torch.randperm(view.num_edges, generator=rng)[:count].to(view.device)
-        return Batch(view.edge_index[:, rows], torch.zeros(len(rows), dtype=torch.int64, device=view.device))
+        pairs = view.pairs()
+        rows = torch.randperm(pairs.shape[1], generator=rng)[:count].to(view.device)
+        return Batch(pairs[:, rows], torch.zeros(len(rows), dtype=torch.int64, device=view.device))
 
     def unlinked(self, split: ForgetSplit[Graph], batch: Batch) -> Graph:
         """The retain graph without those of the interactions that are in it."""
         inside = split.retain.has_edges(batch.index[:2])
         return split.retain.unlinked(batch.index[:2, inside]) if bool(inside.any()) else split.retain
+
+    def depth(self, model: nn.Module) -> int:
+        """Hops that a row reads: the model's ``layers`` or ``n_layers``; none where it has no such number (BPR).
+
+        Raises:
+            NotApplicable: the model links items of the whole catalogue to one another.
+        """
+        if getattr(model, "item_layers", 0):
+            raise NotApplicable(f"{type(model).__name__} propagates on a graph of all items; unlearn it in full")
+        layers = getattr(model, "layers", getattr(model, "n_layers", 0))
+        return layers if isinstance(layers, int) else 0
+
+    def tables(self, model: nn.Module, size: tuple[int, int]) -> Iterator[tuple[str, nn.Parameter, str]]:
+        """See :func:`recsys.tables.tables`."""
+        return tables(model, size)
 
     def near(self, split: ForgetSplit[Graph], batch: Batch, hops: int) -> Tensor:
         """[B] bool: are the user or the items within ``hops`` of the request (in the whole graph)."""

@@ -25,12 +25,18 @@ LADDER = """
 errors
 kernels losses metrics unpickle resolve page
 graph sparse
+store
+mapped
 forget splits
+parallel
+checkpoint
+region
 train
 fresh
 task
 calibrate distill
 unlearner
+local
 attack relearn
 cost
 report
@@ -61,12 +67,14 @@ ROOMS = {
     "synthetic",
     "selectors",
     "structure",
+    "tables",
     "writers",
     "derived",
     "profile",
     "relations",
     "sampler",
     "loaders",
+    "minibatch",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 

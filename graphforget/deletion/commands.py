@@ -241,15 +241,20 @@ def report(
     store: Root,
     version: Annotated[int | None, typer.Option(help="Default: the newest with a receipt.")] = None,
     out: Annotated[Path | None, typer.Option(help="Default: beside the receipt.")] = None,
+    card: Annotated[Path | None, typer.Option(help="A model card to put the unlearning history into.")] = None,
+    log: Annotated[list[str] | None, typer.Option(help="NAME:TARGET, tensorboard, mlflow or wandb; repeat.")] = None,
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
     """Write report.html: one file that opens offline, a page for the privacy officer and the evidence."""
     with told(as_json), opened(store, key_file, write=False) as it:
-        from graphforget.deletion.file_report import write_report
+        from graphforget.deletion.file_report import tell_others, write_report
+        from graphforget.deletion.loggers import logger
 
+        trackers = [logger(each) for each in log or ()]
         path = write_report(it, version, out)
-    show({"report": str(path)}) if as_json else tell(f"wrote {path}")
+        others = tell_others(it, version, path, card=card, trackers=trackers)
+    show({"report": str(path), **others}) if as_json else tell(f"wrote {path}")
 
 
 @app.command("verify-receipt")
@@ -381,14 +386,15 @@ def status(
 def export(
     store: Root,
     out: Annotated[Path, typer.Option(help="A new folder; of a RecBole deployment the new .pth.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Of a GNN: ONNX beside the torch.export program.")] = False,
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write the head for its servers: weights, data without the forgotten, embedding tables, RecBole's checkpoint."""
+    """Write the head for its servers: weights, data without the forgotten, embedding tables, program or checkpoint."""
     with told(as_json), opened(store, key_file, write=False) as it:
         from graphforget.deletion.hand_over import hand_over
 
-        files = [str(path) for path in hand_over(it, out)]
+        files = [str(path) for path in hand_over(it, out, onnx=onnx)]
     if as_json:
         show({"files": files})
     else:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from graphforget.deletion.card import patch_file
 from graphforget.deletion.dossier import CostLine, Dossier, RequestLine, VersionLine
 from graphforget.deletion.files import file_digest, storing, write
+from graphforget.deletion.loggers import Logger, send
 from graphforget.deletion.manifest import MODEL, Manifest
 from graphforget.deletion.receipt import read_receipt
 from graphforget.deletion.records import CODES, IN_MODEL, State
@@ -33,16 +37,56 @@ def write_report(store: Store, version: int | None = None, out: Path | None = No
     Raises:
         InputError: no receipt yet.
     """
-    receipts = {int(path.stem): path for path in (store.root / "receipts").glob("[0-9]*.json") if path.stem.isdigit()}
+    number = _receipted(store, version)
+    target = out or store.root / "receipts" / f"{number:06d}.html"
+    with storing(target.parent):
+        write(target, render(dossier_of(store, number)).encode())
+    return target
+
+
+def tell_others(
+    store: Store, version: int | None, page: Path, *, card: Path | None = None, trackers: Sequence[Logger] = ()
+) -> dict[str, Any]:
+    """Put the unlearning history into a model card, and send a version's figures to trackers.
+
+    Args:
+        store: opened.
+        version: with a receipt; None takes the newest.
+        page: its report, to go with the figures.
+        card: the model card, made where there is none.
+        trackers: see :mod:`graphforget.deletion.loggers`.
+
+    Returns:
+        What was done, for JSON.
+
+    Raises:
+        InputError: nothing was measured of this version, so that there is nothing to send.
+    """
+    number = _receipted(store, version)
+    done: dict[str, Any] = {}
+    known = dossier_of(store, number)
+    if card is not None:
+        with storing(card.parent):
+            patch_file(card, known.versions, known.out_of_scope)
+        done["card"] = str(card)
+    if trackers:
+        if known.verification is None:
+            raise InputError(f"nothing was measured of version {number}, so there is nothing to log; leave --log out")
+        for each in trackers:
+            send(each, known.verification, step=number, files=[page])
+        done["logged"] = len(trackers)
+    return done
+
+
+def _receipted(store: Store, version: int | None) -> int:
+    """The version asked for, or the newest that has a receipt."""
+    receipts = {int(path.stem) for path in (store.root / "receipts").glob("[0-9]*.json") if path.stem.isdigit()}
     if not receipts:
         raise InputError("there is no receipt to report on (got none in the store); run graphforget run first")
     number = max(receipts) if version is None else version
     if number not in receipts:
         raise InputError(f"version {number} has no receipt; those that have: {', '.join(map(str, sorted(receipts)))}")
-    target = out or store.root / "receipts" / f"{number:06d}.html"
-    with storing(target.parent):
-        write(target, render(dossier_of(store, number)).encode())
-    return target
+    return number
 
 
 def dossier_of(store: Store, version: int) -> Dossier:
@@ -81,6 +125,8 @@ def dossier_of(store: Store, version: int) -> Dossier:
         environment=receipt.environment,
         receipt=file_digest(path),
         verification=found,
+        outcome=receipt.verification["outcome"],
+        reasons=tuple(receipt.verification["reasons"]),
     )
 
 

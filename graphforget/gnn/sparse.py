@@ -18,6 +18,7 @@ from graphforget.sparse import Sparse, of_coo, product, quiet
 __all__ = ["Sparse", "aggregate", "cached", "features", "pair_dot", "product", "quiet"]
 
 _TABLES: dict[str, WeakTensorKeyDictionary] = {}
+_OUTSIDE = WeakTensorKeyDictionary()
 
 
 class _PairDot(torch.autograd.Function):
@@ -94,6 +95,19 @@ def aggregate(kind: str, edge_index: Tensor, rows: Tensor) -> Tensor:
     return own.index_add(0, target, messages * kept[:, None])
 
 
+def tell_outside(key: Tensor, outside: Tensor) -> None:
+    """Say how many edges of each node are not in an edge_index [2, E], which is a local part of a larger graph.
+
+    Its matrices are then those of the larger graph: degrees count what is outside, and the messages that a node gets
+    stand for those that it would get (the sum is scaled up; a mean needs nothing).
+
+    Args:
+        key: edge_index; as long as that very tensor lives.
+        outside: [N].
+    """
+    _OUTSIDE[key] = outside
+
+
 def features(x: Tensor) -> Sparse:
     """Return a CSR feature matrix beside its transpose, built once as long as the tensor lives."""
     table = _TABLES.setdefault("features", WeakTensorKeyDictionary())
@@ -107,17 +121,23 @@ def features(x: Tensor) -> Sparse:
 
 def _build(kind: str, edge_index: Tensor, num_nodes: int, dtype: torch.dtype) -> Sparse:
     source, target = edge_index
+    outside = _OUTSIDE.get(edge_index)
+    off = source != target
     if kind == "sym":  # self-loops are replaced by one of weight 1, as PyG's gcn_norm does
-        loop = torch.arange(num_nodes, device=source.device)
-        off = source != target
-        source, target = torch.cat([source[off], loop]), torch.cat([target[off], loop])
+        source, target = source[off], target[off]
     degree = torch.bincount(target, minlength=num_nodes).to(dtype)
+    stands_for = torch.ones_like(degree)  # messages that each message stands for
+    if outside is not None:
+        whole = degree + outside.to(dtype)
+        stands_for = whole / degree.clamp(min=1)
     if kind == "sym":
-        scale = degree.rsqrt()
-        value = scale[source] * scale[target]
+        scale = (1 + degree * stands_for).rsqrt()
+        loop = torch.arange(num_nodes, device=source.device)
+        value = torch.cat([scale[source] * scale[target] * stands_for[target], scale.square()])
+        source, target = torch.cat([source, loop]), torch.cat([target, loop])
     elif kind == "mean":
         value = 1 / degree[target]
     else:
-        value = torch.ones_like(target, dtype=dtype)
+        value = stands_for[target]
     size = (num_nodes, num_nodes)
     return of_coo(target, source, value, size)

@@ -68,6 +68,8 @@ def spread(graph: Graph) -> Tensor:
 
     More than 64 columns are first projected to 64 by fixed random signs (Achlioptas, 2003).
     """
+    if graph.outside is not None:
+        sparse.tell_outside(graph.edge_index, graph.outside)
     adjacency = sparse.cached("sym", graph.edge_index, graph.num_nodes)
     return sparse.product(adjacency, sparse.product(adjacency, _sketch(graph)))
 

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from graphforget import metrics
+from graphforget import metrics, parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
-from graphforget.gnn import sparse
+from graphforget.gnn import minibatch, sparse
+from graphforget.gnn.models import Reference
 from graphforget.gnn.structure import SPARSE_BELOW, edge_structure, node_structure
 from graphforget.graph import Graph
 from graphforget.kernels import khop
@@ -40,6 +41,8 @@ def encode(model: nn.Module, graph: Graph) -> Tensor:
     x: Tensor | None = graph.features.get("x")
     if x is not None and getattr(model, "accepts_sparse", False) and graph.x_density < SPARSE_BELOW:
         x = graph.sparse_x
+    if graph.outside is not None:
+        sparse.tell_outside(graph.edge_index, graph.outside)
     names = inspect.signature(model.forward).parameters
     attrs = {f"edge_{key}": value for key, value in graph.edge_attrs.items() if f"edge_{key}" in names}
     with _uncached(model):
@@ -73,9 +76,12 @@ class GraphTask(Task[Graph]):
         recipe: see :class:`graphforget.task.Task`.
         factory: see :class:`graphforget.task.Task`.
         layer_names: sub-modules whose outputs are the hidden layers; () finds PyG's message-passing layers.
+        fan_outs: train on sampled neighbourhoods, so many in-neighbours a hop (:mod:`graphforget.gnn.minibatch`); ()
+            propagates on the whole graph.
     """
 
     layer_names: tuple[str, ...] = ()
+    fan_outs: tuple[int, ...] = ()
 
     @abstractmethod
     def read_out(self, hidden: Tensor, batch: Batch) -> Tensor:
@@ -83,6 +89,8 @@ class GraphTask(Task[Graph]):
 
     def bind(self, model: nn.Module, context: Graph) -> Ask:
         """Propagate once on each graph that is asked for; see :meth:`graphforget.task.Task.bind`."""
+        if self.fan_outs and model.training and torch.is_grad_enabled():
+            return minibatch.bind(model, context, self.fan_outs, encode, self.read_out)
         device = next((p.device for p in model.parameters()), context.device)
         hidden: dict[int, tuple[Graph, Tensor]] = {}
 
@@ -92,7 +100,7 @@ class GraphTask(Task[Graph]):
                 hidden[id(graph)] = (graph, encode(model, _moved(graph, device)))
             return self.read_out(hidden[id(graph)][1], batch)
 
-        return ask
+        return parallel.shared(ask)
 
     def layers(self, model: nn.Module, context: Graph, view: Graph) -> dict[str, Tensor]:
         """{name: [rows, d]} outputs of the layers for the nodes the view speaks for, on the context."""
@@ -127,6 +135,16 @@ class GraphTask(Task[Graph]):
             children = [name for name, _ in model.named_children()]
             raise InputError(f"no message-passing layer was found; name them: layer_names=(...) out of {children}")
         return found
+
+    def depth(self, model: nn.Module) -> int:
+        """Hops that a node's output reads: the layers; one more where they take degrees from the edges they see."""
+        return len(self.find_layers(model)) + (not isinstance(model, Reference))
+
+    def tables(self, model: nn.Module, size: tuple[int, int]) -> Iterator[tuple[str, nn.Parameter, str]]:
+        """(name, parameter, ``both``) of the parameters with a row a node."""
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 2 and parameter.shape[0] == size[0]:
+                yield name, parameter, "both"
 
     def near(self, split: ForgetSplit[Graph], batch: Batch, hops: int) -> Tensor:
         """[B] bool: does an element touch the nodes within ``hops`` of the request (in the whole graph)."""

@@ -51,6 +51,7 @@ class UtU(Unlearner):
     paper: ClassVar[str] = "arXiv:2402.10695"
     needs: ClassVar[tuple[type, ...]] = (GraphTask,)
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
+    unlinks: ClassVar[bool] = True
 
     def _unlearn(self, job: Job) -> Unlearned:
         return Unlearned(job.model, job.split.retain, {})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphforget import parallel
 from graphforget.graph import Graph
 from graphforget.sparse import Sparse, product
 from recsys import derived
@@ -21,11 +22,15 @@ from recsys.models.bpr import embedding_norm, ranking, rows
 
 def propagate(adjacency: Sparse, value: Tensor, layers: int) -> Tensor:
     """[N, d] mean of a table and its ``layers`` propagations: LGN_L of (1)."""
-    total = value
-    for _ in range(layers):
-        value = product(adjacency, value)
-        total = total + value
-    return total / (layers + 1)
+
+    def mean(value: Tensor) -> Tensor:
+        total = value
+        for _ in range(layers):
+            value = product(adjacency, value)
+            total = total + value
+        return total / (layers + 1)
+
+    return parallel.by_columns(mean, value)
 
 
 class LightGCN(nn.Module):

@@ -96,6 +96,7 @@ def everything(num_nodes: int, num_edges: int, num: int) -> Iterator[tuple[str, 
     rows, cols = draw.integers(0, num_nodes, (2, num_edges))
     u, v = draw.integers(0, num_nodes, (2, num))
     indptr, indices, perm = kernels.from_coo(rows, cols, num_nodes, num_nodes)
+    twins = kernels.from_coo(*np.unique(np.hstack([[rows, cols], [cols, rows]]), axis=1), num_nodes, num_nodes)[:2]
     nodes = kernels.k_hop_nodes(indptr, indices, u[:3], 2)
     results = {
         "from_coo": (indptr, indices, perm),
@@ -118,7 +119,7 @@ def everything(num_nodes: int, num_edges: int, num: int) -> Iterator[tuple[str, 
         "popular": (kernels.Negatives(indptr, indices, num_nodes + 3, np.arange(num_nodes + 3) + 1.0).draw(u, seed=8),),
         "alias": kernels.alias_table(np.arange(num_nodes)),
         "spmm": (kernels.spmm(indptr, indices, draw.random(num_edges), draw.random((num_nodes, 5))),),
-        "norm": (kernels.sym_norm(indptr, indices),),
+        "norm": (kernels.sym_norm(*twins),),
         "top_k": (kernels.masked_top_k(draw.random((40, num_nodes)), indptr, indices, np.arange(40) % num_nodes, 5),),
         "derive": (np.array([kernels.derive(4, 5)]),),
     }

@@ -1,0 +1,193 @@
+"""``python -m benchmarks.scale --json``: the cost of a small request against the size of the graph.
+
+Lines have the keys ``method edges request seconds peak_mib epoch_seconds`` and what they stand on: ``graph``,
+``scope``, ``region`` (nodes), ``arrays_mib`` (CSR and features) and ``resident_mib``. Every graph has a process of its
+own. There the arrays are opened, the kernels are warm, and each repeat forgets other edges; ``seconds`` is the median.
+``peak_mib`` is the highest resident memory while that ran, above what the process held after its imports; mapped pages
+count. ``epoch_seconds`` is one full-batch training epoch of the same model on the same graph, measured afterwards.
+``cpu_seconds`` and ``epoch_cpu_seconds`` are the processor's time for the same, which a busy machine stretches less.
+
+Power-law graphs: ten directed edges a node, both ends of an edge drawn with a density that falls as id^-1/2 (degree
+exponent 3), 32 features. ``--mapped`` leaves the arrays in their files (for 10^8 edges). ``--real`` names data sets.
+``--accuracy`` also trains, unlearns in full and locally, and reports how far apart the two are on the forgotten edges
+(``js_to_full``) and what they score on test edges (``test_original test_local test_full``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.scale_cases import METHODS, REAL, measured
+from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
+from graphforget.mapped import write_edges
+
+EDGES = (100_000, 1_000_000, 10_000_000)
+DENSITY, WIDTH = 10, 32
+PIECE = 1_000_000
+Row = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("--edges", nargs="*", type=int, default=list(EDGES), metavar="E", help="power-law graphs")
+    parser.add_argument("--real", nargs="*", default=[], metavar="NAME", help=" ".join(REAL))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME", help=" ".join(METHODS))
+    parser.add_argument("--request", type=int, default=100, help="edges to forget")
+    parser.add_argument("--repeats", type=int, default=5, help="requests, of which the median counts")
+    parser.add_argument("--mapped", action="store_true", help="leave the arrays in their files")
+    parser.add_argument("--no-epoch", action="store_true", help="do not time a training epoch")
+    parser.add_argument("--accuracy", action="store_true", help="compare with the full scope (real graphs)")
+    parser.add_argument("--folder", type=Path, default=None, metavar="DIR", help="keep the graphs here")
+    parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here, and go on")
+    parser.add_argument("--plot", type=Path, default=None, metavar="FILE", help="draw the lines, log-log")
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
+    parser.add_argument("--child", default=None, help=argparse.SUPPRESS)
+    flags = parser.parse_args(argv)
+    console = Console(stderr=True)
+    try:
+        check(flags)
+        if flags.child is not None:
+            for row in measured(flags, flags.child):
+                sys.stdout.write(json.dumps(row) + "\n")
+                sys.stdout.flush()
+            return 0
+        with tempfile.TemporaryDirectory() as scratch:
+            rows = list(collected(flags, list(sys.argv[1:] if argv is None else argv), Path(scratch), console))
+        if flags.plot is not None:
+            plot(rows, flags.plot)
+    except GraphforgetError as error:
+        console.print(f"[bold red]error:[/] {error}", highlight=False)
+        return 2
+    if flags.json:
+        sys.stdout.write("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        Console(width=120).print(table(rows))
+    return 0
+
+
+def check(flags: argparse.Namespace) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        InputError: an unknown name, or a number that is too small.
+    """
+    for kind, given, known in (("method", flags.methods, METHODS), ("data set", flags.real, REAL)):
+        for name in given:
+            if name not in known:
+                raise unknown(kind, name, known)
+    for name, least in (("request", 1), ("repeats", 1)):
+        if getattr(flags, name) < least:
+            raise InputError(f"--{name} must be at least {least} (got {getattr(flags, name)})")
+    if flags.edges and min(flags.edges) < 20 * flags.request:
+        raise InputError(f"--edges must be at least 20 times the request (got {min(flags.edges)})")
+
+
+def collected(flags: argparse.Namespace, argv: list[str], scratch: Path, console: Console) -> Iterator[Row]:
+    """Yield what ``--out`` holds, then what is measured, graph by graph."""
+    kept = [] if flags.out is None or not flags.out.exists() else flags.out.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in kept]
+    yield from rows
+    done = {(row["graph"], row["method"], row["request"]) for row in rows}
+    for name in [*(f"power-law-{edges}" for edges in flags.edges), *flags.real]:
+        label = name + ("-mapped" if flags.mapped and name not in REAL else "")
+        if all((label, method, flags.request) in done for method in flags.methods):
+            continue
+        console.print(label, highlight=False)
+        target = name
+        if name not in REAL:
+            target = str(power_law(int(name.rsplit("-", 1)[1]), flags.folder or scratch))
+        for row in in_a_process([*argv, "--child", target]):
+            if (row["graph"], row["method"], row["request"]) in done:
+                continue
+            if flags.out is not None:
+                with flags.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+            yield row
+
+
+def power_law(edges: int, folder: Path) -> Path:
+    """Write a power-law graph of about so many directed edges, in pieces, unless it is there."""
+    path = folder / f"power-law-{edges}"
+    if path.exists():
+        return path
+    nodes = edges // DENSITY
+
+    def pieces() -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
+        draw = np.random.default_rng(0)
+        for start in range(0, edges // 2, PIECE):
+            uniform = draw.random((2, min(PIECE, edges // 2 - start)))
+            yield (nodes * uniform**2).astype(np.int64)
+
+    def rows() -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        draw = np.random.default_rng(1)
+        for start in range(0, nodes, PIECE):
+            yield draw.standard_normal((min(PIECE, nodes - start), WIDTH), dtype=np.float32)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_edges(pieces, (nodes, nodes), path, features={"x": (WIDTH, rows)})
+
+
+def in_a_process(argv: Sequence[str]) -> Iterator[Row]:
+    """Measure one graph in a process of its own, and yield its rows as they come."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.scale", *argv], stdout=subprocess.PIPE, text=True
+    ) as child:
+        for line in child.stdout or ():
+            if line.startswith("{"):  # libraries print too
+                yield json.loads(line)
+    if child.returncode:
+        raise InputError(f"the measurement failed (exit status {child.returncode}); see above")
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Render the rows."""
+    names = ("graph", "method", "edges", "seconds", "epoch_seconds", "peak_mib", "arrays_mib", "scope", "region")
+    made = Table(title="a small request against the size of the graph")
+    for name in names:
+        made.add_column(name, justify="left" if name in ("graph", "method", "scope") else "right")
+    for row in rows:
+        made.add_row(*(f"{row[name]:.3g}" if isinstance(row[name], float) else str(row[name]) for name in names))
+    return made
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw seconds and peak memory of power-law graphs against their edges, log-log.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise missing_extra("matplotlib", "report") from error
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    mine = sorted((row for row in rows if row["graph"].startswith("power-law")), key=lambda row: row["edges"])
+    for number, method in enumerate(dict.fromkeys(row["method"] for row in mine)):
+        line = [row for row in mine if row["method"] == method]
+        edges = [row["edges"] for row in line]
+        for panel, key in zip(panels, ("seconds", "peak_mib"), strict=True):
+            panel.plot(edges, [max(row[key], 1e-6) for row in line], "o-", color=f"C{number}", label=method)
+    for panel, key, label in zip(panels, ("epoch_seconds", "arrays_mib"), ("one epoch", "arrays"), strict=True):
+        points = sorted({(row["edges"], row[key]) for row in mine if row[key] is not None})
+        panel.plot([edges for edges, _ in points], [value for _, value in points], "k--", label=label)
+    for panel, key in zip(panels, ("seconds", "peak MiB"), strict=True):
+        panel.set(xscale="log", yscale="log", xlabel="directed edges", ylabel=key)
+        panel.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

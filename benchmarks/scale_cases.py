@@ -1,0 +1,196 @@
+"""What ``python -m benchmarks.scale`` measures of one graph, in the process that is given to it."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from graphforget import metrics
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.gnn.data import load_splits
+from graphforget.gnn.models import GCN
+from graphforget.gnn.task import LinkPrediction
+from graphforget.gnn.utu import UtU
+from graphforget.graph import Graph
+from graphforget.local import Patch, unlearn_local
+from graphforget.mapped import open_store
+from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.splits import Splits
+from graphforget.store import Store, give_back
+from graphforget.task import Task
+from graphforget.train import Recipe, descend, seeded
+from graphforget.unlearner import Unlearner
+from recsys.data import load_splits as recommendations
+from recsys.models.lightgcn import LightGCN
+from recsys.task import Recommendation
+
+REAL = ("tolokers", "github", "ddi", "gowalla")
+METHODS: dict[str, Unlearner] = {"utu": UtU(), "d2dgn_calibrated": CalibratedD2DGN()}
+HIDDEN, OUT = 64, 32
+HELD_OUT = 2000
+MIB = 2**20
+Row = dict[str, Any]
+
+
+def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
+    """Yield a row a method for one graph."""
+    torch.set_num_threads(1)
+    warm_up()
+    base = resident()
+    if target in REAL:
+        name, splits = target, real(target)
+        store = Store.of(splits.train)
+        held = splits.val.edge_index
+    else:
+        name, splits = Path(target).name + ("-mapped" if flags.mapped else ""), None
+        store = open_store(target, verify=False)
+        if not flags.mapped:
+            store = in_memory(store)
+        held = store.sample(HELD_OUT, 7)
+        store = store.without(held)
+    task, model = task_and_model(store)
+    arrays = (store.indptr.nbytes + store.indices.nbytes + sum(value.nbytes for value in store.features.values())) / MIB
+    rows = []
+    for method in flags.methods:
+        reset_peak()
+        seconds, cpu, patch = [], [], None
+        for turn in range(flags.repeats):
+            pairs = store.sample(flags.request, 100 + turn)
+            start, begun = time.perf_counter(), time.process_time()
+            patch = unlearn_local(METHODS[method], model, task, store, pairs, held_out=held, seed=turn)
+            seconds.append(time.perf_counter() - start)
+            cpu.append(time.process_time() - begun)
+        row = {
+            "method": method,
+            "edges": len(store.indices),
+            "request": flags.request,
+            "seconds": statistics.median(seconds),
+            "peak_mib": round(peak() - base, 1),
+            "epoch_seconds": None,
+            "cpu_seconds": statistics.median(cpu),
+            "epoch_cpu_seconds": None,
+            "graph": name,
+            "arrays_mib": round(arrays, 1),
+            "resident_mib": round(resident() - base, 1),
+            "scope": patch.record["scope"] if patch else "none",
+            "region": patch.record.get("region", 0) if patch else 0,
+            "repeats": flags.repeats,
+        }
+        rows.append(row)
+    epoch = (None, None) if flags.no_epoch else epoch_seconds(task, model, store)
+    for row in rows:
+        row["epoch_seconds"], row["epoch_cpu_seconds"] = epoch
+        if flags.accuracy and splits is not None and not METHODS[row["method"]].unlinks:
+            row.update(accuracy(task, splits, flags.request, METHODS[row["method"]]))
+        yield row
+
+
+def warm_up() -> None:
+    """Compile every kernel on a small graph, from memory and as the mapped arrays (read-only) take it."""
+    ring = torch.stack([torch.arange(200), (torch.arange(200) + 1) % 200])
+    more = torch.stack([torch.arange(200), (torch.arange(200) * 7 + 3) % 200])
+    graph = Graph.from_edges(torch.cat([ring, more], dim=1), 200, features={"x": torch.randn(200, 4)})
+    store = Store.of(graph)
+    task, model = task_and_model(store)
+    frozen = [array.copy() for array in (store.indptr, store.indices)]
+    for array in frozen:
+        array.setflags(write=False)
+    for one in (store, Store(frozen[0], frozen[1], store.size, features=store.features)):
+        for method in METHODS.values():
+            unlearn_local(method, model, task, one, graph.pairs()[:, :5], held_out=more[:, 5:40])
+
+
+def in_memory(store: Store) -> Store:
+    """The same store with its arrays read."""
+    features = {name: np.array(value) for name, value in store.features.items()}
+    return Store(np.array(store.indptr), np.array(store.indices), store.size, store.bipartite, features)
+
+
+def task_and_model(store: Store) -> tuple[Task[Any], nn.Module]:
+    """The task of a graph, and a model that it can be run with."""
+    torch.manual_seed(0)
+    if store.bipartite:
+        return Recommendation(), LightGCN(*store.size)
+    width = store.features["x"].shape[1] if "x" in store.features else None
+    return LinkPrediction(), GCN(width, HIDDEN, OUT, num_nodes=store.num_nodes)
+
+
+def real(name: str) -> Splits[Graph]:
+    """The splits of a data set that is at hand."""
+    splits = recommendations(name) if name == "gowalla" else load_splits(name, task="link")
+    if splits.train.bipartite:
+        return splits
+    return splits._replace(train=replace(splits.train, edge_attrs={}))  # ogbl-ddi has none that a model reads
+
+
+def epoch_seconds(task: Task[Any], model: nn.Module, store: Store) -> tuple[float, float]:
+    """Wall and processor seconds of one training epoch on the whole graph, after one that builds what is kept."""
+    graph, student = store.graph(), copy.deepcopy(model)
+    give_back(store.indptr, store.indices)
+    start, begun = 0.0, 0.0
+    with seeded(0) as rng:
+        for _ in range(2):
+            start, begun = time.perf_counter(), time.process_time()
+            descend(
+                student,
+                lambda _: (task.loss(student, graph, batch) for batch in task.batches(graph, graph, rng)),
+                epochs=1,
+                lr=1e-3,
+            )
+    return time.perf_counter() - start, time.process_time() - begun
+
+
+def accuracy(task: Task[Any], splits: Splits[Graph], request: int, method: Unlearner) -> Row:
+    """Unlearn in full and locally from one trained model, and say how far apart the two are."""
+    trained = replace(task, recipe=Recipe(epochs=200, patience=30, lr=5e-3))
+    store = Store.of(splits.train)
+    _, model = task_and_model(store)
+    trained.fit(model, splits.train, splits.val, seed=0)
+    pairs = store.sample(request, 100)
+    split = ForgetSplit.of(splits.train, ForgetRequest.of("edge", pairs), splits.val)
+    start = time.perf_counter()
+    full = method.unlearn(model, trained, split, seed=0).model
+    full_seconds = time.perf_counter() - start
+    patch: Patch = unlearn_local(method, model, trained, store, pairs, held_out=splits.val.edge_index, seed=0)
+    local = patch.onto(copy.deepcopy(model))
+    batch = trained.elements(split.retain, split.forget)
+    outputs = [trained.teacher(one, split.retain)(batch) for one in (full, local, model)]
+    scores = [trained.evaluate(one, split.retain, splits.test)[task.score_name] for one in (model, local, full)]
+    return {
+        "js_to_full": float(metrics.js(outputs[1], outputs[0]).mean()),
+        "js_original_to_full": float(metrics.js(outputs[2], outputs[0]).mean()),
+        **dict(zip(("test_original", "test_local", "test_full"), scores, strict=True)),
+        "full_seconds": full_seconds,
+    }
+
+
+def status(key: str) -> float:
+    """A figure of this process in MiB, as the kernel counts it."""
+    with Path("/proc/self/status").open(encoding="utf-8") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(key))
+
+
+def resident() -> float:
+    """Resident memory in MiB."""
+    return status("VmRSS:")
+
+
+def peak() -> float:
+    """Highest resident memory in MiB since :func:`reset_peak`."""
+    return status("VmHWM:")
+
+
+def reset_peak() -> None:
+    """Start the peak anew at what is resident now."""
+    Path(f"/proc/{os.getpid()}/clear_refs").write_text("5", encoding="ascii")
