@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.cell import OPTIONAL
 from benchmarks.columns import ATTACKS, NAMES, Column, columns_for, in_floors, planted
+from benchmarks.glance import DISTANCES
 from benchmarks.runner import grouped, reasons
 from graphforget.metrics import mean_interval
 from graphforget.report import Report, label
@@ -53,28 +54,35 @@ def _one(title: str, group: Report) -> str:
 
 
 def _recovery(groups: Mapping[str, Report]) -> list[str]:
-    """What share of gold's gain each method recovers once planted data goes, paired by seed."""
+    """What share of gold's gain each method recovers once planted data goes, and our method's lead, paired by seed."""
     found = []
     for title, group in groups.items():
         row = group.rows[0]
         if row["pool"] != "poison":
             continue
-        column = planted(row["task"])
+        column, ours = planted(row["task"]), DISTANCES[row["task"]][1][-1]
+        methods = [method for role, method in group.models() if role == "unlearned"]
+        shares = {method: _shares(group, method, column) for method in methods}
         lines = [
             f"{title}: share of gold's recovery of {' '.join(column)}, paired by seed",
             "",
-            "| method | share |",
-            "|---|---|",
+            f"| method | share | {ours} minus it |",
+            "|---|---|---|",
         ]
-        before, goal = _by_seed(group, "original", "", column), _by_seed(group, "gold", "", column)
-        for role, method in group.models():
-            if role == "unlearned":
-                after = _by_seed(group, role, method, column)
-                seeds = [seed for seed in after if goal[seed] != before[seed]]
-                shares = [(after[seed] - before[seed]) / (goal[seed] - before[seed]) for seed in seeds]
-                lines.append(f"| {method} | {_text(shares)} |")
+        for method, share in shares.items():
+            best = shares.get(ours, {}) if method != ours else {}
+            lead = [best[seed] - share[seed] for seed in share if seed in best]
+            lines.append(f"| {method} | {_text(list(share.values()))} | {_text(lead)} |")
         found.append("\n".join(lines))
     return found
+
+
+def _shares(group: Report, method: str, column: Column) -> dict[int, float]:
+    before, goal = _by_seed(group, "original", "", column), _by_seed(group, "gold", "", column)
+    after = _by_seed(group, "unlearned", method, column)
+    return {
+        seed: (after[seed] - before[seed]) / (goal[seed] - before[seed]) for seed in after if goal[seed] != before[seed]
+    }
 
 
 def _by_seed(group: Report, role: str, method: str, column: Column) -> dict[int, float]:
