@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from benchmarks.output import printed, refused
 from benchmarks.pool import one_thread
 from graphforget.errors import GraphforgetError, InputError, unknown
 from graphforget.gnn.models import GraphSAGE
@@ -91,17 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         check(flags)
         rows = list(compared(flags, list(sys.argv[1:] if argv is None else argv)))
     except GraphforgetError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+        return refused(error)
     if flags.out is not None:
         with flags.out.open("a", encoding="utf-8") as file:
-            file.write(text)
-    if flags.json:
-        sys.stdout.write(text)
-    else:
-        Console(width=120).print(table(rows))
-    return 0
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    return printed(rows, flags.json, table)
 
 
 def check(flags: argparse.Namespace) -> None:

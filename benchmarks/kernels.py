@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import kernel_graphs, kernel_recsys
+from benchmarks.output import printed, refused
 from benchmarks.pairing import Pair, Row, measure
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 
@@ -62,13 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if flags.plot is not None:
             plot(rows, flags.plot)
     except GraphforgetError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    if flags.json:
-        sys.stdout.write("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        Console(width=120).print(table(rows))
-    return 0
+        return refused(error)
+    return printed(rows, flags.json, table)
 
 
 def check(flags: argparse.Namespace) -> None:

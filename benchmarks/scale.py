@@ -28,6 +28,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.output import printed, refused
 from benchmarks.scale_cases import METHODS, REAL, measured
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 from graphforget.mapped import write_edges
@@ -68,13 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if flags.plot is not None:
             plot(rows, flags.plot)
     except GraphforgetError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    if flags.json:
-        sys.stdout.write("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        Console(width=120).print(table(rows))
-    return 0
+        return refused(error)
+    return printed(rows, flags.json, table)
 
 
 def check(flags: argparse.Namespace) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from benchmarks.arguments import read_fields
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
 from benchmarks.graphs import GRAPHS
+from benchmarks.output import printed, refused
 from graphforget import catalog
 from graphforget.cost import Cost, measure
 from graphforget.errors import GraphforgetError
@@ -58,13 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for row in kept(flags.out, name, pool) or measured(name, pool, methods, flags, console)
         ]
     except GraphforgetError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    if flags.json:
-        sys.stdout.write("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        Console(width=120).print(table(rows))
-    return 0
+        return refused(error)
+    return printed(rows, flags.json, table)
 
 
 def method_of(text: str) -> Unlearner:
