@@ -6,27 +6,35 @@ Exit codes: 0 done, 1 failed verification, 2 bad input, 3 inconclusive.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from graphforget.deletion.output import (
+    listed,
+    print_plan,
+    print_refusals,
+    print_states,
+    print_verdicts,
+    received_row,
+    say,
+    show,
+    tell,
+    verdict_row,
+    wide,
+)
 from graphforget.errors import GraphforgetError, InputError
 
 if TYPE_CHECKING:
-    from graphforget.deletion.confirm import Confirmed
-    from graphforget.deletion.prices import Plan
     from graphforget.deletion.receive import Received
     from graphforget.deletion.store import Store
 
 app = typer.Typer()
 EXITS = {"pass": 0, "fail": 1, "inconclusive": 3}
-SHOWN = 20  # refused rows in a terminal
 
 Root = Annotated[Path, typer.Argument(help="Folder of the store.")]
 Requests = Annotated[str | None, typer.Argument(help="New requests: .csv, .jsonl, .parquet, or - for standard input.")]
@@ -67,21 +75,6 @@ def opened(root: Path, key_file: Path | None, *, write: bool = True) -> Iterator
             yield store
     finally:
         store.close()
-
-
-def show(found: Mapping[str, Any]) -> None:
-    """Print one JSON object."""
-    typer.echo(json.dumps(found, ensure_ascii=False, default=str))
-
-
-def say(text: str) -> None:
-    """Print a line on progress, apart from the result."""
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def tell(text: str) -> None:
-    """Print a line of the result."""
-    typer.echo(text)
 
 
 @app.command()
@@ -156,10 +149,10 @@ def plan(
         received = _receive(it, requests, delimiter)
         found = make(it, methods=methods, budget=budget, say=say)
     if as_json:
-        show({**_received(received), **found.model_dump()})
+        show({**received_row(received), **found.model_dump()})
     else:
-        _refusals(received)
-        _plan(found)
+        print_refusals(received)
+        print_plan(found)
     raise typer.Exit(_only_bad(received))
 
 
@@ -199,14 +192,14 @@ def run(
     code = code or (2 if done.refused or _only_bad(received) else 0)
     if as_json:
         batches = [vars(one) | {"drift": one.drift.model_dump()} for one in done.outcomes]
-        verdicts = [_verdict(one) for one in done.confirmed]
-        show({**_received(received), "batches": batches, "verdicts": verdicts, "states": states, "exit": code})
+        verdicts = [verdict_row(one) for one in done.confirmed]
+        show({**received_row(received), "batches": batches, "verdicts": verdicts, "states": states, "exit": code})
     else:
-        _refusals(received)
+        print_refusals(received)
         for one in done.outcomes:
             tell(f"version {one.version}: {len(one.requests)} requests by {one.method} in {one.seconds:.2f} s")
-        _verdicts(done.confirmed)
-        _states(states)
+        print_verdicts(done.confirmed)
+        print_states(states)
     raise typer.Exit(code)
 
 
@@ -228,9 +221,9 @@ def verify(
         done = [confirm(it, each, golds=golds, price=gold_price(it), operator=operator, say=say) for each in which]
     code = max((EXITS[one.outcome] for one in done), default=0, key=_worse)
     if as_json:
-        show({"verdicts": [_verdict(one) for one in done], "exit": code})
+        show({"verdicts": [verdict_row(one) for one in done], "exit": code})
     else:
-        _verdicts(done)
+        print_verdicts(done)
         if not done:
             tell("nothing waits for a verification")
     raise typer.Exit(code)
@@ -346,10 +339,7 @@ def check_train(
     elif not found:
         tell("nothing that was deleted is in this data")
     else:
-        for each in found[:SHOWN]:
-            tell(f"back: the {each.kind} of request {each.request_id}, in {each.rows} rows")
-        if len(found) > SHOWN:
-            tell(f"and {len(found) - SHOWN} more (--json lists them all)")
+        listed([f"back: the {each.kind} of request {each.request_id}, in {each.rows} rows" for each in found])
     raise typer.Exit(int(bool(found)))
 
 
@@ -376,7 +366,7 @@ def status(
         show(found)
     else:
         tell(f"version {found['head']} is served; versions: {', '.join(map(str, it.versions()))}")
-        _states(states)
+        print_states(states)
         for each in wrong:
             tell(f"wrong: {each}")
     raise typer.Exit(int(bool(wrong)))
@@ -411,7 +401,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         show(found.model_dump())
     else:
-        _wide().print(table(found))
+        wide().print(table(found))
     raise typer.Exit(int(not found.healthy))
 
 
@@ -449,23 +439,6 @@ def _receive(store: Store, requests: str | None, delimiter: str) -> Received | N
     return receive(store, requests, delimiter=delimiter)
 
 
-def _received(found: Received | None) -> dict[str, Any]:
-    if found is None:
-        return {}
-    refused = [each._asdict() for each in found.refused]
-    return {"taken": found.taken, "repeated": found.repeated, "refused": refused}
-
-
-def _refusals(found: Received | None) -> None:
-    if found is None:
-        return
-    tell(f"taken: {found.taken}, known already: {found.repeated}, refused: {len(found.refused)}")
-    for each in found.refused[:SHOWN]:
-        tell(f"  line {each.line}: {each.reason}")
-    if len(found.refused) > SHOWN:
-        tell(f"  and {len(found.refused) - SHOWN} more (--json lists them all)")
-
-
 def _only_bad(found: Received | None) -> int:
     """2 where a file held nothing but bad rows."""
     return 2 if found is not None and found.refused and not found.taken and not found.repeated else 0
@@ -473,49 +446,3 @@ def _only_bad(found: Received | None) -> int:
 
 def _worse(code: int) -> int:
     return {0: 0, 3: 1, 1: 2}[code]
-
-
-def _wide() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=110)
-
-
-def _plan(found: Plan) -> None:
-    _states(found.states)
-    if not found.requests:
-        tell("nothing waits for a run")
-        return
-    counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in found.counts.items())
-    tell(f"{found.requests} requests: {counts}")
-    if found.affected:
-        near = found.affected
-        tell(
-            f"within {near['hops']:.0f} hops: {near['nodes']:,.0f} nodes ({near['nodes_share']:.1%}), "
-            f"{near['edges']:,.0f} edges ({near['edges_share']:.1%})"
-        )
-    table = Table("method", "seconds", "MiB", "", box=None)
-    for price in found.prices:
-        if not price.applies and price.reason.startswith("needs a task"):
-            continue  # of another domain
-        seconds = "" if price.seconds is None else f"{price.seconds:,.2f}"
-        mib = "" if price.mib is None else f"{price.mib:,.0f}"
-        table.add_row(price.method, seconds, mib, price.reason)
-    if found.prices:
-        _wide().print(table)
-    tell(f"recommended: {found.recommended}: {found.reason}")
-
-
-def _states(states: Mapping[str, int]) -> None:
-    tell("requests: " + (", ".join(f"{count} {state}" for state, count in states.items()) or "none"))
-
-
-def _verdict(one: Confirmed) -> dict[str, Any]:
-    return {"version": one.version, "outcome": one.outcome, "reasons": list(one.reasons), "digest": one.receipt.digest}
-
-
-def _verdicts(done: list[Confirmed]) -> None:
-    for one in done:
-        tell(f"version {one.version}: {one.outcome}")
-        for reason in one.reasons[:3]:
-            tell(f"  {reason}")
-        if len(one.reasons) > 3:
-            tell(f"  and {len(one.reasons) - 3} more in the receipt")
