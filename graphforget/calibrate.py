@@ -195,8 +195,9 @@ class _Memory(NamedTuple):
 def _memory(x_trained: Array, s_trained: Array, x_unseen: Array, s_unseen: Array, x_gone: Array, seed: int) -> _Memory:
     """Both regressions, means over two halves of the data; each half's residuals are those under the other half."""
     order = np.random.default_rng(seed)
-    trained, trained_spread = _halves(x_trained, s_trained, x_gone, order)
-    unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order)
+    with _one_thread():
+        trained, trained_spread = _halves(x_trained, s_trained, x_gone, order)
+        unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order)
     halves = trained - unseen
     spread = unseen_spread / trained_spread if trained_spread > 0 else 1.0
     return _Memory(trained.mean(0), unseen.mean(0), spearman_brown(halves[0], halves[1]), spread)
@@ -207,9 +208,9 @@ def _halves(x: Array, y: Array, at: Array, order: np.random.Generator) -> tuple[
     half = order.permutation(len(y)) % 2 == 0
     found, residual = [], np.empty(len(y))
     for own in (half, ~half):
-        trees = _fitted(x[own], y[own])
-        found.append(_predicted(trees, at))
-        residual[~own] = y[~own] - _predicted(trees, x[~own])
+        trees = _trees().fit(x[own], y[own])
+        found.append(trees.predict(at))
+        residual[~own] = y[~own] - trees.predict(x[~own])
     return np.stack(found), float(residual.std())
 
 
@@ -221,8 +222,8 @@ def _one_thread() -> AbstractContextManager[Any]:
     return found
 
 
-def _fitted(x: Array, y: Array) -> HistGradientBoostingRegressor:
-    trees = HistGradientBoostingRegressor(
+def _trees() -> HistGradientBoostingRegressor:
+    return HistGradientBoostingRegressor(
         max_iter=60,
         learning_rate=0.1,
         max_leaf_nodes=8,
@@ -231,13 +232,6 @@ def _fitted(x: Array, y: Array) -> HistGradientBoostingRegressor:
         early_stopping=False,
         random_state=0,  # None would draw from numpy's global state
     )
-    with _one_thread():
-        return trees.fit(x, y)
-
-
-def _predicted(trees: HistGradientBoostingRegressor, x: Array) -> Array:
-    with _one_thread():
-        return np.asarray(trees.predict(x), dtype=np.float64)
 
 
 def spearman_brown(first: Array, second: Array) -> float:

@@ -124,9 +124,10 @@ class Task(ABC, Generic[D]):
         rounding error that the plain formula leaves.
         """
         t, s = teacher / temperature, student / temperature
-        p = (t - t.logsumexp(1, keepdim=True)).exp()
-        value = (p * (t.log_softmax(1) - s.log_softmax(1))).sum(1).detach()
-        path = s.logsumexp(1) - (p * s).sum(1)  # differs from KL by a constant in s
+        level, reached = t.logsumexp(1), s.logsumexp(1)
+        p = (t - level[:, None]).exp()
+        value = (p * (t - s.detach())).sum(1) - (level - reached.detach())
+        path = reached - (p * s).sum(1)  # differs from KL by a constant in s
         return temperature**2 * (value + path - path.detach())
 
     def elements(self, context: D, view: D) -> Batch:

@@ -64,6 +64,7 @@ _OGB = "https://snap.stanford.edu/ogb/data/"
 _TU = "https://www.chrsmrrs.com/graphkerneldatasets/"
 
 _MIT = "MIT (of the repository)"
+_LONG = "x stays 0 and 1, as in the file: scaled to sum to one, 267 words a row (Computers) are too small to train on"
 
 
 def _planetoid(title: str, nodes: int, edges: int, features: int, classes: int, sums: str, note: str) -> DatasetCard:
@@ -78,9 +79,20 @@ def _planetoid(title: str, nodes: int, edges: int, features: int, classes: int, 
 
 
 def _npz(
-    title: str, source: str, counts: tuple[int, int, int, int], folder: str, file: str, sha: str, url: str, **more: bool
+    title: str,
+    source: str,
+    counts: tuple[int, int, int, int],
+    folder: str,
+    file: str,
+    sha: str,
+    url: str,
+    *,
+    pinned: bool = False,
+    bag_of_words: bool = True,
+    note: str = "",
 ) -> DatasetCard:
-    return DatasetCard(title, source, _MIT, *counts, folder, "npz", {file: sha}, url, bag_of_words=True, **more)  # type: ignore[arg-type]
+    files = {file: sha}
+    return DatasetCard(title, source, _MIT, *counts, folder, "npz", files, url, pinned, bag_of_words, note=note)
 
 
 def _heterophilous(title: str, counts: tuple[int, int, int, int], sha: str, words: bool) -> DatasetCard:
@@ -163,11 +175,11 @@ DATASETS: dict[str, DatasetCard] = {
     "computers": _npz(
         "Amazon Computers", _PITFALLS, (13752, 245861, 767, 10), "amazon",
         "Computers/raw/amazon_electronics_computers.npz",
-        "bffa1720ee30487a6f10f2ad57741d1a401d89a31a6a4c5c6de1ba42a1f2a0e0", _SHCHUR,
+        "bffa1720ee30487a6f10f2ad57741d1a401d89a31a6a4c5c6de1ba42a1f2a0e0", _SHCHUR, bag_of_words=False, note=_LONG,
     ),
     "photo": _npz(
         "Amazon Photo", _PITFALLS, (7650, 119081, 745, 8), "amazon", "Photo/raw/amazon_electronics_photo.npz",
-        "f0552bc8bcdb103c25b07cf4619bd9458af435c0728dc8366e86ffb912018c25", _SHCHUR,
+        "f0552bc8bcdb103c25b07cf4619bd9458af435c0728dc8366e86ffb912018c25", _SHCHUR, bag_of_words=False, note=_LONG,
     ),
     "tolokers": _heterophilous(
         "Tolokers", (11758, 519000, 10, 2),

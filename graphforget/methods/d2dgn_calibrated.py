@@ -166,13 +166,14 @@ class CalibratedD2DGN(Unlearner):
         return best
 
     def _keep(self, task: Task[Any], split: Any, ask: Ask, preserve: Ask, batch: Batch) -> Tensor:
-        """[B] task loss near the request, divergence from the preserver far from it."""
+        """[B] task loss near the request, then divergence from the preserver far from it."""
         outputs = ask(batch)
         if self.near_hops < 0 or not isinstance(task, Local):
             return task.divergence(preserve(batch), outputs, 1.0)
         near = task.near(split, batch, self.near_hops)
-        far = task.divergence(preserve(batch), outputs, 1.0)
-        return torch.where(near, task.criterion(outputs, batch), far)
+        close, far = near.nonzero().flatten(), (~near).nonzero().flatten()
+        learnt = task.criterion(outputs[close], batch.take(close))
+        return torch.cat([learnt, task.divergence(preserve(batch.take(far)), outputs[far], 1.0)])
 
     def _is_local(self, task: Task[Any], split: Any) -> bool:
         if self.scope == "full" or not isinstance(task, Local):
