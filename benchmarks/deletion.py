@@ -1,11 +1,11 @@
 """What the deletion workflow costs and how far it drifts, on real data.
 
-    python -m benchmarks.deletion --data ml100k gowalla --requests 50 --queue 10000 --json
+    python -m benchmarks.deletion --data ml100k gowalla --out benchmarks/results/deletion.jsonl
 
 *latency*: a single-user request end to end, from its file to its receipt: intake, resolution, unlearning, the new
 version on disk, verification without golds. *drift*: one request after the other, compared with golds of all of them,
 in units of the golds' own distance. *queue*: requests a second through intake and resolution. *plan*: predicted by
-actual seconds of the methods that apply.
+actual seconds of the methods that apply. Each part is a JSON line with the keys ``part data`` and its figures.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import json
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.output import printed, refused
 from graphforget.cost import measure
 from graphforget.deletion.choose import applicable
 from graphforget.deletion.deployment import Deployment, DriftBudget, method_of, task_of
@@ -32,6 +36,7 @@ from graphforget.deletion.run import Work, resolve_received
 from graphforget.deletion.service import serve
 from graphforget.deletion.sources import Source, load
 from graphforget.deletion.store import Store, create
+from graphforget.errors import GraphforgetError
 from graphforget.evidence import compare
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.methods.retrain import Retrain
@@ -40,7 +45,9 @@ from graphforget.unlearner import Unlearned
 from recsys.models.lightgcn import LightGCN
 
 KEY = Key(b"the key of a benchmark, of no one")
+PARTS = ("latency", "queue", "plan", "drift")
 RECIPE = {"epochs": 30, "patience": 10, "lr": 2e-2, "batch_size": 8192, "eval_every": 5}  # of recsys.demo
+BATCH_SIZES = {"gowalla": 65536}  # others as in the recipe
 DIM = 32
 GOLDS = 3
 
@@ -55,7 +62,7 @@ def deployed(root: Path, name: str, epochs: int, requests: int) -> Store:
         factory="recsys.models.lightgcn:LightGCN",
         factory_args={"num_users": users, "num_items": items, "dim": DIM},
         task="recommend",
-        recipe={**RECIPE, "epochs": epochs},
+        recipe={**RECIPE, "epochs": epochs, "batch_size": BATCH_SIZES.get(name, RECIPE["batch_size"])},
         golds=0,
         drift=DriftBudget(requests=max(requests, 1) * 2),
         training_epochs=epochs,
@@ -141,8 +148,8 @@ def queue(folder: Path, name: str, count: int) -> dict[str, float]:
     return {"requests": len(rows), "intake": len(rows) / (middle - start), "resolve": len(rows) / (end - middle)}
 
 
-def plan_error(folder: Path, name: str, epochs: int) -> dict[str, Any]:
-    """Predicted by actual seconds of each method on a single-user request; the error is the mean of |log2|."""
+def plan_error(folder: Path, name: str, epochs: int) -> dict[str, float]:
+    """Predicted by actual seconds of each method on a single-user request, and the mean of |log2| of these ratios."""
     store = deployed(folder / "store", name, epochs, 1)
     work = Work.of(store)
     resolver = Resolver(work.splits, store.vocabulary(), KEY)
@@ -162,35 +169,61 @@ def plan_error(folder: Path, name: str, epochs: int) -> dict[str, Any]:
         ratios[method] = expected / cost.seconds
     store.close()
     error = sum(abs(math.log2(each)) for each in ratios.values()) / max(len(ratios), 1)
-    return {"predicted_by_actual": ratios, "mean_abs_log2": error}
+    return {**ratios, "mean_abs_log2": error}
 
 
-def main() -> None:
-    """Read the flags and print one JSON object."""
+def figures(part: str, name: str, flags: argparse.Namespace) -> dict[str, Any]:
+    """One part's figures, measured in a folder that goes again."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if part == "latency":
+            return latency(folder, name, flags.epochs)
+        if part == "queue":
+            return queue(folder, name, flags.queue)
+        if part == "plan":
+            return plan_error(folder, name, flags.epochs)
+        return drift(folder, name, flags.epochs, flags.requests)
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A line a figure."""
+    found = Table("part", "data", "figure", "value")
+    for row in rows:
+        for name, value in row.items():
+            if name not in ("part", "data"):
+                found.add_row(row["part"], row["data"], name, f"{value:,.3g}")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure from the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="what to measure")
     parser.add_argument("--data", nargs="+", default=["ml100k"], help="for the latency; the rest runs on the first")
     parser.add_argument("--epochs", type=int, default=30, help="of the trainings")
-    parser.add_argument("--requests", type=int, default=50, help="of the drift; 0 leaves it out")
-    parser.add_argument("--queue", type=int, default=10_000, help="requests of the queue; 0 leaves it out")
-    parser.add_argument("--plan", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--json", action="store_true", help="on one line")
-    flags = parser.parse_args()
-    found: dict[str, Any] = {"data": flags.data, "threads": torch.get_num_threads(), "latency": {}}
-    with tempfile.TemporaryDirectory() as temporary:
-        base = Path(temporary)
-        for name in ("queue", "drift", "plan", *flags.data):
-            (base / name).mkdir()
-        for name in flags.data:
-            found["latency"][name] = latency(base / name, name, flags.epochs)
-        first = flags.data[0]
-        if flags.queue:
-            found["queue"] = queue(base / "queue", first, flags.queue)
-        if flags.plan:
-            found["plan"] = plan_error(base / "plan", first, flags.epochs)
-        if flags.requests:
-            found["drift"] = drift(base / "drift", first, flags.epochs, flags.requests)
-    print(json.dumps(found) if flags.json else json.dumps(found, indent=2))
+    parser.add_argument("--requests", type=int, default=50, help="of the drift")
+    parser.add_argument("--queue", type=int, default=10_000, help="requests of the queue")
+    parser.add_argument("--out", type=Path, default=None, help="append each part here; what is there is not run again")
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
+    flags = parser.parse_args(argv)
+    console = Console(stderr=True)
+    lines = flags.out.read_text(encoding="utf-8").splitlines() if flags.out and flags.out.exists() else []
+    known = {(row["part"], row["data"]): row for row in map(json.loads, lines)}
+    rows = []
+    try:
+        for part in flags.parts:
+            for name in flags.data if part == "latency" else flags.data[:1]:
+                if (part, name) not in known:
+                    console.print(f"{part} on {name}", highlight=False)
+                    known[part, name] = {"part": part, "data": name, **figures(part, name, flags)}
+                    if flags.out:
+                        with flags.out.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(known[part, name]) + "\n")
+                rows.append(known[part, name])
+    except GraphforgetError as error:
+        return refused(error)
+    return printed(rows, flags.json, table)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
