@@ -15,7 +15,9 @@ items, which a retrained model never trains, are drawn anew first, and what a re
 s(e) is a pair's score above the user's mean over all items. (3) holds the ranking of items that nobody was asked about.
 Squares, not divergences of sigmoids: those saturate just where a ranking is decided, at the highest scores. A request
 for users, items or features leaves (2) no term once their rows are drawn anew: there the model's own loss on the
-retained interactions takes the place of (1), since rows that start from nothing have to be learned around.
+retained interactions takes the place of (1), since rows that start from nothing have to be learned around. An item
+that stays but loses most of its interactions with the removed users (planted users push it) takes the mean row of the
+items that have as few left: what the model believes of an item like that.
 
 Weights, epochs and learning rate are our defaults, set on ml_posters with LightGCN, seed 0.
 """
@@ -38,7 +40,7 @@ from graphforget.task import Ask, Batch
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.row_reset import redraw
-from recsys.tables import gone, withdrawn
+from recsys.tables import gone, take_peers_rows, withdrawn
 from recsys.task import Recommendation
 
 
@@ -55,6 +57,11 @@ class CalibratedMMRecUN(Unlearner):
         samples: samples of retained interactions that the calibration takes.
         epochs: passes over the retained interactions.
         lr: Adam's learning rate.
+        refit: passes over the retained interactions where rows were drawn anew.
+        refit_lr: Adam's learning rate in them.
+        hollow: share of its interactions that a user or item must lose to the removal of others for its row to become
+            its peers' mean.
+        peers: how many: those with the nearest number of retained interactions.
     """
 
     forget_weight: float = 40.0
@@ -64,6 +71,10 @@ class CalibratedMMRecUN(Unlearner):
     samples: int = 6
     epochs: int = 30
     lr: float = 3e-3
+    refit: int = 10
+    refit_lr: float = 1e-3
+    hollow: float = 0.5
+    peers: int = 20
 
     needs: ClassVar[tuple[type, ...]] = (Recommendation,)
 
@@ -72,6 +83,10 @@ class CalibratedMMRecUN(Unlearner):
             raise InputError(
                 f"forget_weight and anchor must not be negative (got {self.forget_weight} and {self.anchor})"
             )
+        if self.refit < 1 or self.peers < 1:
+            raise InputError(f"refit and peers must be at least 1 (got {self.refit} and {self.peers})")
+        if not 0 < self.hollow <= 1:
+            raise InputError(f"hollow must be a share above 0 and at most 1 (got {self.hollow}); 1 takes emptied rows")
         if self.samples < 1:
             raise InputError(f"samples must be at least 1 (got {self.samples})")
 
@@ -79,7 +94,10 @@ class CalibratedMMRecUN(Unlearner):
         users, items = gone(job.split.data, job.split.retain)
         if len(users) or len(items) or withdrawn(job.split.data, job.split.retain):
             job.notes["reset"] = redraw(job)
-            job.notes["epochs"] = go_on(job, epochs=self.epochs, lr=self.lr, title="mmrecun calibrated")
+            job.notes["peers"] = take_peers_rows(
+                job.model, job.split.data, job.split.retain, share=self.hollow, peers=self.peers
+            )
+            job.notes["epochs"] = go_on(job, epochs=self.refit, lr=self.refit_lr, title="mmrecun calibrated")
         else:
             self._distil(job)
         return Unlearned(job.model, job.split.retain, {})

@@ -105,6 +105,80 @@ def gone(data: Graph, retain: Graph) -> tuple[Tensor, Tensor]:
     return new[: data.size[0]].nonzero().flatten(), new[data.size[0] :].nonzero().flatten()
 
 
+def hollowed(data: Graph, retain: Graph, share: float) -> tuple[Tensor, Tensor]:
+    """([n] users, [m] items) that stay but lose at least a share of their interactions.
+
+    Example:
+        >>> data = Graph(torch.tensor([[0, 1, 2, 2], [0, 0, 0, 1]]), (3, 2), bipartite=True)
+        >>> retain = Graph(torch.tensor([[2, 2], [0, 1]]), (3, 2), True, removed=torch.tensor([1, 1, 0, 0, 0]).bool())
+        >>> [ids.tolist() for ids in hollowed(data, retain, 0.5)]
+        [[], [0]]
+    """
+    found = []
+    for side in (0, 1):
+        before, after = _degree(data, side), _degree(retain, side)
+        found.append(((before > after) & (before - after >= share * before) & _stays(retain, side)).nonzero().flatten())
+    return found[0], found[1]
+
+
+def take_peers_rows(model: nn.Module, data: Graph, retain: Graph, share: float, peers: int) -> dict[str, int]:
+    """Give users and items that lost most of their interactions the mean row of those that have as few.
+
+    What is left of such a row was taught by what is gone (an item that planted users pushed). Its peers' rows say what
+    the model believes of an element with the interactions that are left.
+
+    Args:
+        model: changed in place.
+        data: before the request.
+        retain: after it.
+        share: of the interactions that must be gone, above 0.
+        peers: how many, those with the nearest number of retained interactions.
+
+    Returns:
+        {``user`` | ``item``: rows changed}.
+
+    Example:
+        >>> from recsys.models.bpr import BPR
+        >>> data = Graph(torch.tensor([[0, 1, 2, 2], [0, 0, 0, 1]]), (3, 2), bipartite=True)
+        >>> retain = Graph(torch.tensor([[2, 2], [0, 1]]), (3, 2), True, removed=torch.tensor([1, 1, 0, 0, 0]).bool())
+        >>> model = BPR(3, 2)
+        >>> take_peers_rows(model, data, retain, 0.5, 1)
+        {'item': 1}
+        >>> bool((model.item_embedding[0] == model.item_embedding[1]).all())
+        True
+    """
+    changed = {}
+    for side, (name, ids) in enumerate(zip(("user", "item"), hollowed(data, retain, share), strict=True)):
+        stays, degree = _stays(retain, side), _degree(retain, side)
+        stays[ids] = False
+        others = stays.nonzero().flatten()
+        own = [
+            (table, data.size[0] * side if of == "both" else 0)
+            for _, table, of in tables(model, data.size)
+            if of in (name, "both")
+        ]
+        if not (len(ids) and len(others) and own):
+            continue
+        changed[name] = len(ids)
+        for element in ids:
+            alike = others[(degree[others] - degree[element]).abs().argsort(stable=True)[:peers]]
+            for table, first in own:
+                with torch.no_grad():
+                    table[element + first] = table[(alike + first).to(table.device)].mean(0)
+    return changed
+
+
+def _degree(view: Graph, side: int) -> Tensor:
+    return torch.bincount(view.edge_index[side], minlength=view.size[side])
+
+
+def _stays(view: Graph, side: int) -> Tensor:
+    """[U] or [I] bool: the users or items that were not removed."""
+    if view.removed is None:
+        return torch.ones(view.size[side], dtype=torch.bool, device=view.device)
+    return ~(view.removed[: view.size[0]] if side == 0 else view.removed[view.size[0] :])
+
+
 def withdrawn(data: Graph, retain: Graph) -> dict[str, Tensor]:
     """{modality: [n] items} whose features a request took away from items that stay."""
     found = {}

@@ -8,8 +8,10 @@ from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.fresh import fresh
 from graphforget.graph import Graph
+from recsys.mmrecun_calibrated import CalibratedMMRecUN
 from recsys.models.bpr import BPR
-from recsys.tables import gone, reset_rows, tables, withdrawn
+from recsys.tables import gone, reset_rows, tables, take_peers_rows, withdrawn
+from recsys.task import Recommendation
 from tests.recsys.small import checkerboard
 
 NONE = torch.empty(0, dtype=torch.int64)
@@ -69,3 +71,40 @@ def test_what_a_request_removed_and_withdrew():
     assert split.retain.features["image"].sum(1).tolist() == [2, 2, 0, 2, 0, 2]
     second = split.then(ForgetRequest.of("user", [3]))
     assert gone(second.data, second.retain)[0].tolist() == [3]
+
+
+def pushed():
+    """Ten users with an interaction each; three planted users push item 4, which one real user has."""
+    real = torch.stack([torch.arange(10), torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 3, 4])])
+    planted = torch.stack([torch.arange(10, 13), torch.tensor([4, 4, 4])])
+    data = Graph(torch.cat([real, planted], dim=1), (13, 5), bipartite=True)
+    held_out = Graph(torch.tensor([[0], [1]]), (13, 5), bipartite=True)
+    return ForgetSplit.of(data, ForgetRequest.of("user", torch.arange(10, 13)), held_out)
+
+
+def test_an_item_that_lost_most_of_its_interactions_takes_the_mean_row_of_its_peers():
+    split, model = pushed(), BPR(13, 5)
+    before = model.item_embedding.detach().clone()
+    users = model.user_embedding.detach().clone()
+    assert take_peers_rows(model, split.data, split.retain, share=0.5, peers=2) == {"item": 1}
+    assert torch.equal(model.item_embedding[4], before[[3, 2]].mean(0))  # they have 1 and 2 interactions, it has 1
+    assert torch.equal(model.item_embedding[:4], before[:4])
+    assert torch.equal(model.user_embedding, users)
+
+
+def test_an_item_that_kept_enough_keeps_its_row():
+    split, model = pushed(), BPR(13, 5)
+    before = model.item_embedding.detach().clone()
+    assert take_peers_rows(model, split.data, split.retain, share=0.8, peers=2) == {}
+    assert torch.equal(model.item_embedding, before)
+
+
+def test_planted_users_no_longer_push_their_item_after_calibrated_mmrecun():
+    split, model = pushed(), BPR(13, 5)
+    with torch.no_grad():
+        model.user_embedding.fill_(1.0)
+        model.item_embedding.copy_(torch.tensor([3.0, 3.0, 2.0, 1.0, 9.0])[:, None].expand(5, 64))
+    result = CalibratedMMRecUN(peers=1, refit=1).unlearn(model, Recommendation(), split, seed=0)
+    users, items = result.model(result.context)
+    assert result.record["peers"] == {"item": 1}
+    assert (users[:10] @ items.T).argmax(1).ne(4).all()
