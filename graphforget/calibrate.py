@@ -3,8 +3,8 @@
 The belief of a model in an element it was trained on has two sources: what the rest of the data says of such an
 element, and the memory of the element itself. Only the second must go, and it can be measured on data at hand:
 
-1. *Trained, but unlinked*: random samples of retained elements, each as large as the request, are taken out of the
-   context and the original is asked about them.
+1. *Trained, but unlinked*: random samples of retained elements, each as large as the request (larger where that is
+   small), are taken out of the context and the original is asked about them.
 2. *Unseen*: held-out elements, true but never trained on, asked in the same way.
 3. Both scores are regressed on the structure that the context shows of an element without it. The difference of the
    two regressions is the memory of an element with that structure.
@@ -46,6 +46,7 @@ from graphforget.forget import ForgetSplit
 from graphforget.task import Batch, Scored, Task
 
 Array = npt.NDArray[np.float64]
+LEAST, SHARE, MOST = 1000, 0.025, 12  # see calibrate(); our defaults, chosen on Cora and CiteSeer, seeds 11 and 12
 SMALLEST = 20  # fewer unseen elements than this cannot be regressed on structure: only the mean is used
 
 
@@ -92,7 +93,8 @@ def calibrate(
         model: the original.
         split: the request.
         rng: random stream of the samples.
-        samples: how many samples of retained elements, each as large as the request.
+        samples: how many samples of retained elements, each as large as the request. After a small request the samples
+            grow until all hold LEAST elements or one holds SHARE of what is retained; then there are more, up to MOST.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
         keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora,
             seed 11); None matches the unseen elements of like structure, in their mean level and in their spread
@@ -115,7 +117,8 @@ def calibrate(
         raise InputError("calibration needs retained elements that the request does not touch (got none); use finetune")
     base = task.teacher(model, split.retain)(gone)
     x_gone = task.structure(split.retain, gone)
-    trained = [_asked(task, model, split, task.sample(split.untouched, gone.size, rng)) for _ in range(samples)]
+    size, samples = _sampled(task, split, gone.size, samples)
+    trained = [_asked(task, model, split, task.sample(split.untouched, size, rng)) for _ in range(samples)]
     x_trained, s_trained = np.concatenate([x for x, _ in trained]), np.concatenate([s for _, s in trained])
     held_out = next(iter(task.batches(split.retain, split.held_out, None)), None)
     if held_out is None:
@@ -146,6 +149,13 @@ def calibrate(
     target = task.shift(base, gone, memory)
     counts = len(s_trained), len(s_unseen)
     return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left)
+
+
+def _sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: int) -> tuple[int, int]:
+    """(elements a sample, samples)."""
+    retained = sum(batch.size for batch in task.batches(split.retain, split.untouched, None))
+    size = max(request, min(-(-LEAST // samples), int(SHARE * retained)))
+    return size, max(samples, min(MOST, -(-LEAST // size)))
 
 
 def _absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphforget.calibrate import calibrate, spearman_brown
+from graphforget.calibrate import MOST, calibrate, spearman_brown
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn.models import GCN
@@ -238,8 +238,28 @@ def test_no_element_is_in_the_graph_that_it_is_asked_in():
 
             return ask
 
-    calibrate(Watching(), gcn(), graph_world(), torch.Generator().manual_seed(1), samples=3)
-    assert asked == [set()] * 5  # the forgotten, three samples of the retained, the unseen
+    calibrate(Watching(), gcn(), graph_world(), torch.Generator().manual_seed(1), samples=MOST)
+    assert asked == [set()] * (MOST + 2)  # the forgotten, the samples of the retained, the unseen
+
+
+@pytest.mark.parametrize(
+    ("rows", "request_size", "trained"),
+    [
+        (100_000, 1, 1000),
+        (100_000, 40, 1000),
+        (100_000, 250, 1000),
+        (100_000, 2000, 8000),
+        (4000, 1, 1089),
+        (400, 1, 108),
+    ],
+)
+def test_a_small_request_is_measured_on_more_retained_elements_than_it_has(rows, request_size, trained):
+    order = torch.arange(rows)
+    held_out = Rows(torch.arange(rows, rows + 50))
+    split = ForgetSplit(Rows(order), Rows(order[:request_size]), Rows(order[request_size:]), held_out)
+    model = Memorised(torch.zeros_like, rows, rows + 50, 0)
+    found = calibrate(Table(x=model.x), model, split, torch.Generator().manual_seed(0), samples=4)
+    assert found.trained == trained
 
 
 def test_edges_that_were_memorised_show_a_memory():
