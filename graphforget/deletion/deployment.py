@@ -65,7 +65,8 @@ class Deployment(_Strict):
         settings: fields of the method.
         batch_size: requests a batch.
         drift: when a retrain is forced.
-        golds: models retrained for the evidence of a batch, where they are affordable; 0 for none.
+        golds: models retrained for the evidence of a batch, where they are affordable; 0 for none. Two differ in one
+            way only, which says little of how far golds differ: a gold itself may fail beside them.
         gold_seconds: affordable means so many predicted seconds for all golds (our default).
         deadline_days: from receipt to deadline, GDPR art. 12(3) says one month.
         thresholds: of the verdict, declared before any run.
@@ -85,7 +86,7 @@ class Deployment(_Strict):
     settings: dict[str, Scalar] = {}
     batch_size: int = Field(default=1000, ge=1)
     drift: DriftBudget = DriftBudget()
-    golds: int = Field(default=2, ge=0)
+    golds: int = Field(default=3, ge=0)
     gold_seconds: float = Field(default=300.0, ge=0)
     deadline_days: int = Field(default=30, ge=1)
     thresholds: Thresholds = Thresholds()
