@@ -31,6 +31,7 @@ from graphforget.errors import GraphforgetError, InputError
 
 if TYPE_CHECKING:
     from graphforget.deletion.receive import Received
+    from graphforget.deletion.signature import Sign
     from graphforget.deletion.store import Store
 
 app = typer.Typer()
@@ -42,6 +43,7 @@ KeyFile = Annotated[Path | None, typer.Option("--key-file", help="The controller
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Delimiter = Annotated[str, typer.Option(help="Delimiter of a CSV.")]
 Golds = Annotated[int | None, typer.Option(min=0, help="Models to retrain for the evidence; default: as affordable.")]
+Signed = Annotated[Path | None, typer.Option("--sign", help="PEM of a private key that signs the receipts.")]
 Operator = Annotated[str | None, typer.Option(help="Who runs it, for the receipt; default: the login name.")]
 
 
@@ -168,6 +170,7 @@ def run(
     golds: Golds = None,
     verify: Annotated[bool, typer.Option(help="Verify each batch at once.")] = True,
     operator: Operator = None,
+    sign: Signed = None,
     delimiter: Delimiter = ",",
     key_file: KeyFile = None,
     as_json: Json = False,
@@ -176,6 +179,7 @@ def run(
     with told(as_json), opened(store, key_file) as it:
         from graphforget.deletion.service import serve
 
+        signed = _signer(sign)
         received = _receive(it, requests, delimiter)
         done = serve(
             it,
@@ -185,6 +189,7 @@ def run(
             golds=golds,
             verify=verify,
             operator=operator,
+            sign=signed,
             say=say,
         )
         states = it.queue.counts()
@@ -209,6 +214,7 @@ def verify(
     version: Annotated[int | None, typer.Option(help="Default: every version that waits.")] = None,
     golds: Golds = None,
     operator: Operator = None,
+    sign: Signed = None,
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
@@ -217,8 +223,8 @@ def verify(
         from graphforget.deletion.confirm import confirm, waiting
         from graphforget.deletion.plan import gold_price
 
-        which = waiting(it) if version is None else [version]
-        done = [confirm(it, each, golds=golds, price=gold_price(it), operator=operator, say=say) for each in which]
+        which, signed, price = waiting(it) if version is None else [version], _signer(sign), gold_price(it)
+        done = [confirm(it, each, golds=golds, price=price, operator=operator, sign=signed, say=say) for each in which]
     code = max((EXITS[one.outcome] for one in done), default=0, key=_worse)
     if as_json:
         show({"verdicts": [verdict_row(one) for one in done], "exit": code})
@@ -254,6 +260,7 @@ def report(
 def verify_receipt(
     receipt: Annotated[Path, typer.Argument(help="The receipt.")],
     store: Annotated[Path | None, typer.Option(help="Compare with the files of this store as well.")] = None,
+    public_key: Annotated[Path | None, typer.Option(help="PEM: check the signature beside it as well.")] = None,
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
@@ -265,8 +272,12 @@ def verify_receipt(
         from graphforget.deletion.receipt import verify_receipt as check
 
         key = load_key(key_file) if key_file is not None or os.environ.get(VARIABLE) else None
+        from graphforget.deletion.signature import verify_signature
+
         wrong = check(receipt, key=key, root=store)
-    checked = ["bytes", "digest", "parent"] + (["seal"] if key else []) + (["store"] if store else [])
+        wrong += verify_signature(receipt, public_key) if public_key else []
+    also = {"seal": key, "store": store, "signature": public_key}
+    checked = ["bytes", "digest", "parent", *(name for name, given in also.items() if given)]
     if as_json:
         show({"receipt": str(receipt), "checked": checked, "problems": wrong, "exit": int(bool(wrong))})
     elif wrong:
@@ -429,6 +440,14 @@ def _pairs(given: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def _signer(private_key: Path | None) -> Sign | None:
+    if private_key is None:
+        return None
+    from graphforget.deletion.signature import signer
+
+    return signer(private_key)
 
 
 def _receive(store: Store, requests: str | None, delimiter: str) -> Received | None:

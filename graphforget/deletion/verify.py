@@ -1,8 +1,9 @@
 """Verification: what the original, the unlearned model and the golds answer, and the verdict that follows.
 
-With two golds or more everything is read beside gold and the noise floor; two give one distance and a rough floor, three
-or more a better one. With one gold there is no floor, so no distance can be judged. With none, held-out elements of the same population stand in for what a retrained model would
-make of the forgotten; that is weaker, is said in the reasons, and passes only where the thresholds accept it.
+With two golds or more everything is read beside gold and the noise floor; two give one distance and a rough floor, so
+that a gold itself may fail beside them, and three a better one. With one gold there is no floor, so no distance can be
+judged. With none, held-out elements of the same population stand in for what a retrained model would make of the
+forgotten; that is weaker, is said in the reasons, and passes only where the thresholds accept it.
 
 Nothing that identifies a subject leaves here: rows are means over parts, pictures are binned.
 """
