@@ -260,7 +260,8 @@ def _choose(
     if wish.method is not None:
         return Choice(wish.method, method_of(wish.method, wish.settings), "named for this run")
     if wish.planned is not None and wish.planned.prices and store.deployment.method is None:
-        return Choice(wish.planned.recommended, method_of(wish.planned.recommended, {}), wish.planned.reason)
+        planned = wish.planned
+        return Choice(planned.recommended, method_of(planned.recommended, planned.settings), planned.reason)
     return recommend(store.deployment, work.task, split)
 
 
