@@ -39,6 +39,7 @@ def serve(
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
+    now: bool = False,
     golds: int | None = None,
     verify: bool = True,
     operator: str | None = None,
@@ -52,6 +53,7 @@ def serve(
         method: catalog key or import path; None takes the plan's, else the recommendation.
         settings: fields of the method.
         batch_size: requests a batch; None takes the deployment's.
+        now: run a smaller batch at once, whatever the deployment's ``batch_days``.
         golds: for the evidence; None takes as many as the deployment affords.
         verify: verify each batch at once; else it waits for ``graphforget verify``.
         operator: who runs it.
@@ -83,6 +85,7 @@ def serve(
             method=method,
             settings=settings,
             batch_size=batch_size,
+            now=now,
             planned=planned,
             say=say,
             after=(lambda one: check(one.version)) if verify else None,
