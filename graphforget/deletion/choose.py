@@ -105,8 +105,8 @@ def _links(split: ForgetSplit[Graph]) -> Choice:
         settings |= GENTLE
         named = ", ".join(f"{field}={value}" for field, value in GENTLE.items())
         reason = (
-            f"{share:.2%} of the links: with {named}, for a refresh moves the answers on all that stays, however few "
-            "links go (README, Which method when)"
+            f"few links ({share:.2%}): with {named}, as a refresh moves the answers on all that stays "
+            "(README, Which method when)"
         )
     return Choice("d2dgn_calibrated", method_of("d2dgn_calibrated", settings), reason)
 

@@ -52,12 +52,17 @@ def told(as_json: bool) -> Iterator[None]:
     """End with exit code 2 and one line where something is wrong with the input."""
     try:
         yield
-    except GraphforgetError as error:
+    except (GraphforgetError, OSError) as error:
+        words = str(error)
+        if not isinstance(error, GraphforgetError):  # a path that the user named
+            words = (
+                f"{str(error.filename or 'a file')!r} cannot be used (got {error.strerror or error}); check the path"
+            )
         if as_json:
-            show({"error": str(error), "exit": 2})
+            show({"error": words, "exit": 2})
         console = Console(stderr=True)
         console.print("[bold red]error:[/]", end=" ")
-        console.print(str(error), highlight=False, markup=False)
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
 
 

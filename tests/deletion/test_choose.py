@@ -26,7 +26,7 @@ def test_few_links_are_forgotten_without_the_refresh():
     small_one, full = (recommend(LINKS, LinkPrediction(), split) for split in (few, more))
     assert (small_one.name, full.name) == ("d2dgn_calibrated", "d2dgn_calibrated")
     assert [asdict(each.method)["refresh"] for each in (small_one, full)] == [0, 30]
-    assert "0.50% of the links" in small_one.reason
+    assert "few links (0.50%)" in small_one.reason
     assert "refresh=0" in small_one.reason
 
 
