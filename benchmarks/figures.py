@@ -94,6 +94,14 @@ SWEEPS = (
     Sweep("cs-edges", "cs", f"--ratio 2.5 {LEGACY}", "CS, edges, GCN"),
     Sweep("dblp-edges-quick", "dblp", f"--ratio 2.5 {LEGACY} {QUICK}", "DBLP, edges, GCN, ours without its refresh"),
     Sweep("cs-edges-quick", "cs", f"--ratio 2.5 {LEGACY} {QUICK}", "CS, edges, GCN, ours without its refresh"),
+    *(
+        Sweep(f"{name}-few{end}", name, f"--count 1 3 10 30 {flags}", f"{title}, one to thirty edges, GCN{more}")
+        for name, title in (("cora", "Cora"), ("digits", "Digits"))
+        for end, flags, more in (
+            ("", "--methods retrain utu finetune d2dgn_calibrated", ""),
+            ("-quick", QUICK, ", ours without its refresh"),
+        )
+    ),
     Sweep(
         "cora-attacks",
         "cora",

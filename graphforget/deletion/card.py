@@ -88,9 +88,15 @@ def patch_file(path: str | Path, versions: Sequence[VersionLine], out_of_scope: 
         path: of the card, usually README.md.
         versions: oldest first.
         out_of_scope: what the deletions do not reach.
+
+    Raises:
+        InputError: see :func:`patch`; or the card is not UTF-8.
     """
     file = Path(path)
-    old = file.read_text(encoding="utf-8") if file.exists() else ""
+    try:
+        old = file.read_text(encoding="utf-8") if file.exists() else ""
+    except UnicodeDecodeError as error:
+        raise InputError(f"the card {str(file)!r} must be UTF-8 (got {error.reason}); save it as UTF-8") from error
     new = patch(old, versions, out_of_scope)
     if new == old:
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from graphforget import catalog
-from graphforget.deletion.deployment import Deployment, method_of
+from graphforget.deletion.deployment import Deployment, Scalar, method_of
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
@@ -17,6 +17,8 @@ from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
 SINGLE = "mmrecun_calibrated"
+FEW = 0.005  # of the trained links
+GENTLE = {"refresh": 0, "epochs": 10}  # of the calibrated D2DGN
 
 
 class Choice(NamedTuple):
@@ -86,12 +88,27 @@ def recommend(deployment: Deployment, task: Task[object], split: ForgetSplit[Gra
             else "single interactions have no row of their own: their excess belief is taken away"
         )
     elif deployment.task == "link":
-        name, reason = "d2dgn_calibrated", "links: nearest to gold in the measured pools (README, Which method when)"
+        return _links(split)
     elif deployment.task == "node":
         name, reason = "finetune", "nodes: at about the noise floor at the lowest cost (README, Which method when)"
     else:
         raise InputError(f"the deployment must name a method for its own task (got {deployment.task!r}); pass --method")
     return Choice(name, method_of(name, {}), reason)
+
+
+def _links(split: ForgetSplit[Graph]) -> Choice:
+    """Few links leave a small trace, and the refresh moves the answers on all that stays as far as for many."""
+    share = split.forget.num_edges / max(split.data.num_edges, 1)
+    settings: dict[str, Scalar] = {}
+    reason = "links: nearest to gold in the measured pools (README, Which method when)"
+    if share <= FEW:
+        settings |= GENTLE
+        named = ", ".join(f"{field}={value}" for field, value in GENTLE.items())
+        reason = (
+            f"few links ({share:.2%}): with {named}, as a refresh moves the answers on all that stays "
+            "(README, Which method when)"
+        )
+    return Choice("d2dgn_calibrated", method_of("d2dgn_calibrated", settings), reason)
 
 
 def _singles(split: ForgetSplit[Graph]) -> bool:

@@ -31,6 +31,7 @@ from graphforget.errors import GraphforgetError, InputError
 
 if TYPE_CHECKING:
     from graphforget.deletion.receive import Received
+    from graphforget.deletion.signature import Sign
     from graphforget.deletion.store import Store
 
 app = typer.Typer()
@@ -42,6 +43,7 @@ KeyFile = Annotated[Path | None, typer.Option("--key-file", help="The controller
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Delimiter = Annotated[str, typer.Option(help="Delimiter of a CSV.")]
 Golds = Annotated[int | None, typer.Option(min=0, help="Models to retrain for the evidence; default: as affordable.")]
+Signed = Annotated[Path | None, typer.Option("--sign", help="PEM of a private key that signs the receipts.")]
 Operator = Annotated[str | None, typer.Option(help="Who runs it, for the receipt; default: the login name.")]
 
 
@@ -50,12 +52,17 @@ def told(as_json: bool) -> Iterator[None]:
     """End with exit code 2 and one line where something is wrong with the input."""
     try:
         yield
-    except GraphforgetError as error:
+    except (GraphforgetError, OSError) as error:
+        words = str(error)
+        if not isinstance(error, GraphforgetError):  # a path that the user named
+            words = (
+                f"{str(error.filename or 'a file')!r} cannot be used (got {error.strerror or error}); check the path"
+            )
         if as_json:
-            show({"error": str(error), "exit": 2})
+            show({"error": words, "exit": 2})
         console = Console(stderr=True)
         console.print("[bold red]error:[/]", end=" ")
-        console.print(str(error), highlight=False, markup=False)
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
 
 
@@ -165,9 +172,11 @@ def run(
     ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the method; repeat.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Requests a batch.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Run a smaller batch too, before batch_days are over.")] = False,
     golds: Golds = None,
     verify: Annotated[bool, typer.Option(help="Verify each batch at once.")] = True,
     operator: Operator = None,
+    sign: Signed = None,
     delimiter: Delimiter = ",",
     key_file: KeyFile = None,
     as_json: Json = False,
@@ -176,15 +185,18 @@ def run(
     with told(as_json), opened(store, key_file) as it:
         from graphforget.deletion.service import serve
 
+        signed = _signer(sign)
         received = _receive(it, requests, delimiter)
         done = serve(
             it,
             method=method,
             settings=_pairs(setting),
             batch_size=batch_size,
+            now=now,
             golds=golds,
             verify=verify,
             operator=operator,
+            sign=signed,
             say=say,
         )
         states = it.queue.counts()
@@ -209,6 +221,7 @@ def verify(
     version: Annotated[int | None, typer.Option(help="Default: every version that waits.")] = None,
     golds: Golds = None,
     operator: Operator = None,
+    sign: Signed = None,
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
@@ -217,8 +230,8 @@ def verify(
         from graphforget.deletion.confirm import confirm, waiting
         from graphforget.deletion.plan import gold_price
 
-        which = waiting(it) if version is None else [version]
-        done = [confirm(it, each, golds=golds, price=gold_price(it), operator=operator, say=say) for each in which]
+        which, signed, price = waiting(it) if version is None else [version], _signer(sign), gold_price(it)
+        done = [confirm(it, each, golds=golds, price=price, operator=operator, sign=signed, say=say) for each in which]
     code = max((EXITS[one.outcome] for one in done), default=0, key=_worse)
     if as_json:
         show({"verdicts": [verdict_row(one) for one in done], "exit": code})
@@ -254,6 +267,7 @@ def report(
 def verify_receipt(
     receipt: Annotated[Path, typer.Argument(help="The receipt.")],
     store: Annotated[Path | None, typer.Option(help="Compare with the files of this store as well.")] = None,
+    public_key: Annotated[Path | None, typer.Option(help="PEM: check the signature beside it as well.")] = None,
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
@@ -265,8 +279,12 @@ def verify_receipt(
         from graphforget.deletion.receipt import verify_receipt as check
 
         key = load_key(key_file) if key_file is not None or os.environ.get(VARIABLE) else None
+        from graphforget.deletion.signature import verify_signature
+
         wrong = check(receipt, key=key, root=store)
-    checked = ["bytes", "digest", "parent"] + (["seal"] if key else []) + (["store"] if store else [])
+        wrong += verify_signature(receipt, public_key) if public_key else []
+    also = {"seal": key, "store": store, "signature": public_key}
+    checked = ["bytes", "digest", "parent", *(name for name, given in also.items() if given)]
     if as_json:
         show({"receipt": str(receipt), "checked": checked, "problems": wrong, "exit": int(bool(wrong))})
     elif wrong:
@@ -429,6 +447,14 @@ def _pairs(given: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def _signer(private_key: Path | None) -> Sign | None:
+    if private_key is None:
+        return None
+    from graphforget.deletion.signature import signer
+
+    return signer(private_key)
 
 
 def _receive(store: Store, requests: str | None, delimiter: str) -> Received | None:

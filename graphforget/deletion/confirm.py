@@ -17,6 +17,7 @@ from graphforget.deletion.files import canonical, digest, file_digest, write
 from graphforget.deletion.manifest import REQUEST, Manifest
 from graphforget.deletion.receipt import Receipt, Subject, build
 from graphforget.deletion.records import State
+from graphforget.deletion.signature import Sign, signature_of
 from graphforget.deletion.store import DEPLOYMENT, Store
 from graphforget.deletion.verify import Verification, train_golds, verify
 from graphforget.errors import InputError
@@ -61,6 +62,7 @@ def confirm(
     golds: int | None = None,
     price: Price | None = None,
     operator: str | None = None,
+    sign: Sign | None = None,
     say: Callable[[str], None] = log.info,
 ) -> Confirmed:
     """Verify a version and issue its receipt. Needs :meth:`Store.writing`.
@@ -71,6 +73,7 @@ def confirm(
         golds: how many models to retrain for the evidence; None takes the deployment's number, as many as affordable.
         price: predicts the seconds of one retrain; None takes them as affordable.
         operator: who runs it; None takes the login name.
+        sign: signs the receipt, see :func:`graphforget.deletion.signature.signer`; None signs nothing.
         say: receives a line before each step.
 
     Raises:
@@ -129,7 +132,11 @@ def confirm(
         older=earlier,
         parent_receipt=file_digest(known[-1]) if known else "",
     )
-    write(store.root / "receipts" / f"{version:06d}.json", receipt.bytes())
+    written = store.root / "receipts" / f"{version:06d}.json"
+    signature_of(written).unlink(missing_ok=True)  # of an earlier receipt
+    write(written, receipt.bytes())
+    if sign is not None:
+        sign(written)
     open_ = [entry.request.request_id for entry in entries if entry.state is not state]
     store.queue.move(open_, state, f"verdict {outcome}")
     if state is not State.UNVERIFIED:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -64,8 +64,11 @@ class Deployment(_Strict):
         method: key of the catalog or ``package.module:Class``; None takes the recommendation for the request.
         settings: fields of the method.
         batch_size: requests a batch.
+        batch_days: a smaller batch waits until its oldest request is so many days old, or has a day left to its
+            deadline; None runs whatever there is.
         drift: when a retrain is forced.
-        golds: models retrained for the evidence of a batch, where they are affordable; 0 for none.
+        golds: models retrained for the evidence of a batch, where they are affordable; 0 for none. Two differ in one
+            way only, which says little of how far golds differ: a gold itself may fail beside them.
         gold_seconds: affordable means so many predicted seconds for all golds (our default).
         deadline_days: from receipt to deadline, GDPR art. 12(3) says one month.
         thresholds: of the verdict, declared before any run.
@@ -84,15 +87,22 @@ class Deployment(_Strict):
     method: str | None = None
     settings: dict[str, Scalar] = {}
     batch_size: int = Field(default=1000, ge=1)
+    batch_days: float | None = Field(default=None, ge=0)
     drift: DriftBudget = DriftBudget()
-    golds: int = Field(default=2, ge=0)
+    golds: int = Field(default=3, ge=0)
     gold_seconds: float = Field(default=300.0, ge=0)
-    deadline_days: int = Field(default=30, ge=1)
+    deadline_days: int = Field(default=30, ge=1, le=3650)
     thresholds: Thresholds = Thresholds()
     training_seconds: float | None = None
     training_epochs: int | None = None
     key: str = ""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Deployment:
+        if self.batch_days is not None and self.batch_days >= self.deadline_days:
+            raise ValueError(f"batch_days must be less than deadline_days, which is {self.deadline_days}")
+        return self
 
     @classmethod
     def parse(cls, text: str | bytes, name: str = "deployment.json") -> Deployment:

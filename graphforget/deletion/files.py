@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graphforget.errors import StoreError
+from graphforget.errors import InputError, StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -66,7 +66,13 @@ def _slow(file: Any) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file so that it is whole or not there, and on the disk when this returns."""
+    """Write a file so that it is whole or not there, and on the disk when this returns.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {str(path.parent)!r} (got {path.name!r} to write there); make it first")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:

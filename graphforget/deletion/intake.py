@@ -43,6 +43,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,127}")
 BASIS = re.compile(r"|erasure|opt_out|exempt(:[\w .,/-]{1,200})?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 LONGEST = 1024  # characters of an id
+LATEST = 9000  # year: a deadline is counted from the receipt, and the calendar ends in 9999
 SHOWN = 80  # characters of a value in a message
 
 
@@ -164,12 +165,15 @@ def _date(name: str, value: str) -> str:
         return ""
     try:
         found = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError as error:
+        whole = (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+        if whole.year > LATEST:
+            raise ValueError
+    except (ValueError, OverflowError) as error:  # the first and the last day of all, in another zone, overflow
         raise InputError(
-            f"{name} must be a date such as 2026-11-21 or 2026-11-21T10:00:00Z (got {_short(value)})"
+            f"{name} must be a date such as 2026-11-21 or 2026-11-21T10:00:00Z, up to the year {LATEST} "
+            f"(got {_short(value)}); correct it"
         ) from error
-    whole = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
-    return whole.astimezone(timezone.utc).isoformat(timespec="seconds")
+    return whole.isoformat(timespec="seconds")
 
 
 def _moment(name: str, value: str) -> float | None:

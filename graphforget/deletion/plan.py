@@ -12,7 +12,7 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import nn
 
 from graphforget import catalog
 from graphforget.cost import measure
-from graphforget.deletion.choose import applicable, recommend
+from graphforget.deletion.choose import Choice, applicable, recommend
 from graphforget.deletion.deployment import Deployment, method_of
 from graphforget.deletion.prices import Plan, Price
 from graphforget.deletion.records import State
@@ -77,10 +77,19 @@ def plan(store: Store, *, methods: Sequence[str] | None = None, budget: float = 
     )
     if split is not None:
         choice = recommend(store.deployment, work.task, split)
-        prices = calibrate(store, work, split, [choice.name, *(methods or ())], methods is None, budget, say)
+        prices = calibrate(
+            store, work, split, [choice.name, *(methods or ())], methods is None, budget, say, choice=choice
+        )
         best, reason = _best(choice.name, choice.reason, prices)
+        settings = asdict(choice.method) if best == choice.name and store.deployment.method is None else {}
         found = found.model_copy(
-            update={"affected": affected(split), "prices": prices, "recommended": best, "reason": reason}
+            update={
+                "affected": affected(split),
+                "prices": prices,
+                "recommended": best,
+                "settings": settings,
+                "reason": reason,
+            }
         )
     store.queue.move(ids, State.PLANNED)
     with store.queue.transaction():
@@ -133,6 +142,8 @@ def calibrate(
     every: bool,
     budget: float,
     say: Say = log.info,
+    *,
+    choice: Choice | None = None,
 ) -> tuple[Price, ...]:
     """Price methods by short runs; the recommended one and retraining first.
 
@@ -144,6 +155,7 @@ def calibrate(
         every: price all that apply, not only those.
         budget: seconds for the short runs of the others.
         say: receives a line before each step.
+        choice: a method with settings of its own.
     """
     reasons = applicable(work.task, split)
     order = list(dict.fromkeys([*first, "retrain", *reasons]))
@@ -156,17 +168,20 @@ def calibrate(
             found.append(Price(method=name, applies=True, reason="not priced; name it with --methods"))
         else:
             say(f"pricing {name}")
-            found.append(_price(store.deployment, work, split, name, past.get(name, 1.0)))
+            found.append(_price(store.deployment, work, split, name, choice, past.get(name, 1.0)))
     return tuple(found)
 
 
-def _price(deployment: Deployment, work: Work, split: ForgetSplit[Graph], name: str, factor: float) -> Price:
+def _price(
+    deployment: Deployment, work: Work, split: ForgetSplit[Graph], name: str, choice: Choice | None, factor: float
+) -> Price:
     settings = deployment.settings if name == deployment.method else {}
     try:
         if name == "retrain":
             seconds, mib, basis = retrain_price(deployment, work.task, work.model, split)
         else:
-            seconds, mib = method_price(method_of(name, settings), work.model, work.task, split)
+            method = choice.method if choice and name == choice.name else method_of(name, settings)
+            seconds, mib = method_price(method, work.model, work.task, split)
             basis = "short runs"
     except NotApplicable as error:
         return Price(method=name, applies=False, reason=str(error))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from graphforget.deletion.deployment import Scalar
+
 
 class Price(BaseModel):
     """What a method would cost.
@@ -35,6 +37,7 @@ class Plan(BaseModel):
         affected: nodes and edges within two hops, and their shares.
         prices: every method of the catalog and retraining.
         recommended: the method.
+        settings: its fields.
         reason: why.
         drift: requests and distance since the last training from scratch, before this batch.
         states: how many requests stand where, after the resolution.
@@ -46,6 +49,7 @@ class Plan(BaseModel):
     affected: dict[str, float] = {}
     prices: tuple[Price, ...] = ()
     recommended: str = ""
+    settings: dict[str, Scalar] = {}
     reason: str = ""
     drift: dict[str, float] = {}
     states: dict[str, int] = {}

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from graphforget.deletion.files import canonical, digest, file_digest
 from graphforget.deletion.keys import Key
 from graphforget.deletion.manifest import DATA, MANIFEST, MODEL, Manifest, read_manifest
-from graphforget.errors import InputError, missing_extra
+from graphforget.errors import InputError
 
 STATEMENT = (
     "This receipt records what was done and what was measured. It does not show that no trace is left: measurements of "
@@ -256,22 +256,3 @@ def _beside(receipt: Receipt, root: Path) -> list[str]:
     if expected and (not evidence.is_file() or file_digest(evidence) != expected):
         wrong.append(evidence.name)
     return [f"version {receipt.version}: {name} was changed" for name in dict.fromkeys(wrong)]
-
-
-def sign(path: Path, private_key: Path) -> Path:
-    """Sign a receipt with OpenSSF's model-signing and a private key of the user's; the signature lies beside it.
-
-    Args:
-        path: of the receipt.
-        private_key: PEM, elliptic curve, as ``model-signing`` takes it.
-
-    Raises:
-        MissingExtra: model-signing is not installed.
-    """
-    try:
-        from model_signing import signing
-    except ImportError as error:
-        raise missing_extra("model_signing", "sign") from error
-    target = path.with_suffix(".sig")
-    signing.Config().use_elliptic_key_signer(private_key=private_key).sign(path, target)
-    return target

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ from graphforget.unlearner import Unlearned
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
+LAST = timedelta(days=1)  # before its deadline a request is run whatever else waits; our default
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def run(
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
+    now: bool = False,
     planned: Plan | None = None,
     say: Say = log.info,
     after: Callable[[Outcome], bool] | None = None,
@@ -157,6 +160,7 @@ def run(
         method: catalog key or import path; None takes the recommendation.
         settings: fields of the method.
         batch_size: requests a batch; None takes the deployment's.
+        now: run a smaller batch at once, whatever the deployment's ``batch_days``.
         planned: the plan, whose recommendation is taken and whose prices go into the manifests.
         say: receives a line before each step.
         after: called with each outcome once it is committed, for its verification; False ends the run.
@@ -169,6 +173,9 @@ def run(
     outcomes: list[Outcome] = []
     size = batch_size or store.deployment.batch_size
     while entries := store.queue.entries(State.PLANNED, State.RESOLVED, limit=size):
+        if len(entries) < size and not now and (due := _due(store, entries)):
+            say(f"{len(entries)} requests wait: fewer than a batch of {size}, which is run at the latest on {due}")
+            break
         names = [entry.request.request_id for entry in entries if entry.state is State.RESOLVED]
         store.queue.move(names, State.PLANNED)
         covered = None if names else planned  # a plan says nothing of requests that came after it
@@ -178,6 +185,23 @@ def run(
             if after is not None and not after(outcome):
                 break
     return outcomes
+
+
+def _due(store: Store, entries: list[Entry]) -> str:
+    """When the batch of all that waits has to be run at the latest; "" where that is now."""
+    days = store.deployment.batch_days
+    if days is None:
+        return ""
+    due = min(
+        min(
+            datetime.fromisoformat(entry.request.received_at) + timedelta(days=days),
+            datetime.fromisoformat(entry.request.deadline) - LAST,
+        )
+        for entry in entries
+    )
+    with store.queue.transaction():
+        at, _ = store.queue.stamp()
+    return "" if due <= datetime.fromisoformat(at) else due.isoformat(timespec="minutes")
 
 
 def _batch(
@@ -260,7 +284,8 @@ def _choose(
     if wish.method is not None:
         return Choice(wish.method, method_of(wish.method, wish.settings), "named for this run")
     if wish.planned is not None and wish.planned.prices and store.deployment.method is None:
-        return Choice(wish.planned.recommended, method_of(wish.planned.recommended, {}), wish.planned.reason)
+        planned = wish.planned
+        return Choice(planned.recommended, method_of(planned.recommended, planned.settings), planned.reason)
     return recommend(store.deployment, work.task, split)
 
 

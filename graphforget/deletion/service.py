@@ -11,6 +11,7 @@ from graphforget.deletion.confirm import Confirmed, confirm, waiting
 from graphforget.deletion.plan import forget_plan, gold_price, last_plan
 from graphforget.deletion.records import State
 from graphforget.deletion.run import Outcome, Say, run
+from graphforget.deletion.signature import Sign
 from graphforget.deletion.store import Store
 from graphforget.errors import InputError
 
@@ -38,9 +39,11 @@ def serve(
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
+    now: bool = False,
     golds: int | None = None,
     verify: bool = True,
     operator: str | None = None,
+    sign: Sign | None = None,
     say: Say = log.info,
 ) -> Served:
     """Work off the queue and verify. Needs :meth:`Store.writing`.
@@ -50,9 +53,11 @@ def serve(
         method: catalog key or import path; None takes the plan's, else the recommendation.
         settings: fields of the method.
         batch_size: requests a batch; None takes the deployment's.
+        now: run a smaller batch at once, whatever the deployment's ``batch_days``.
         golds: for the evidence; None takes as many as the deployment affords.
         verify: verify each batch at once; else it waits for ``graphforget verify``.
         operator: who runs it.
+        sign: signs the receipts; None signs none.
         say: receives a line before each step.
 
     Raises:
@@ -63,7 +68,7 @@ def serve(
     price = gold_price(store)
 
     def check(version: int) -> bool:
-        confirmed.append(confirm(store, version, golds=golds, price=price, operator=operator, say=say))
+        confirmed.append(confirm(store, version, golds=golds, price=price, operator=operator, sign=sign, say=say))
         if confirmed[-1].outcome == "fail":
             say(f"version {version} failed its verification: nothing is built on it; roll back and take another method")
         return confirmed[-1].outcome != "fail"
@@ -80,6 +85,7 @@ def serve(
             method=method,
             settings=settings,
             batch_size=batch_size,
+            now=now,
             planned=planned,
             say=say,
             after=(lambda one: check(one.version)) if verify else None,

@@ -20,7 +20,7 @@ from graphforget.deletion.deployment import (
 )
 from graphforget.deletion.keys import Key
 from graphforget.deletion.sources import Source, load
-from graphforget.deletion.store import Store, create
+from graphforget.deletion.store import Store, check_free, create
 from graphforget.deletion.vocabulary import Vocabulary
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
@@ -94,6 +94,7 @@ def deploy_demo(root: str | PathLike[str], key: Key, *, seed: int = 0, say: Call
         seed: of split and model.
         say: receives a line before the training.
     """
+    check_free(root)  # before the training
     splits, _ = load(Source("digits", "link", seed=seed))
     width = int(splits.train.x.shape[1])
     deployment = Deployment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphforget.deletion.deployment import load_object, sizes_of
+from graphforget.deletion.intake import CONTROL, LONGEST, SHOWN
 from graphforget.deletion.vocabulary import Vocabulary, load_vocabulary
 from graphforget.errors import InputError, unknown
 from graphforget.graph import Graph
@@ -119,24 +121,44 @@ def _interactions(edges: Tensor, attrs: dict[str, Tensor], names: Vocabulary, se
 def _read(path: Path, ends: Sequence[str]) -> tuple[list[list[str]], dict[str, Tensor]]:
     if not path.is_file():
         raise InputError(f"there is no data file {str(path)!r}; check the path")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        header = reader.fieldnames or []
-        if missing := [name for name in ends if name not in header]:
-            raise InputError(f"{path} must have the columns {', '.join(ends)} (got {header}): {missing[0]} is missing")
-        pairs: list[list[str]] = [[], []]
-        times: list[float] = []
-        for line, row in enumerate(reader, 2):
-            for column, name in zip(pairs, ends, strict=True):
-                if not row[name]:
-                    raise InputError(f"{path}, line {line}: {name} is empty (got {row[name]!r}); mend the line")
-                column.append(row[name])
-            if "time" in header:
-                try:
-                    times.append(float(row["time"]))
-                except (TypeError, ValueError) as error:
-                    raise InputError(f"{path}, line {line}: time must be a number (got {row['time']!r})") from error
+    pairs: list[list[str]] = [[], []]
+    times: list[float] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            if missing := [name for name in ends if name not in header]:
+                raise InputError(
+                    f"{path} must have the columns {', '.join(ends)} (got {header}): {missing[0]} is missing"
+                )
+            for line, row in enumerate(reader, 2):
+                for column, name in zip(pairs, ends, strict=True):
+                    column.append(_cell(row[name], f"{path}, line {line}: {name}"))
+                if "time" in header:
+                    times.append(_time(row["time"], f"{path}, line {line}: time"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} must be a CSV in UTF-8 (got {error}); save it as CSV UTF-8") from error
+    if not pairs[0]:
+        raise InputError(f"{path} must hold at least one pair (got no pair below the header); check the file")
     return pairs, {"time": torch.tensor(times, dtype=torch.float64)} if times else {}
+
+
+def _cell(value: str | None, where: str) -> str:
+    if not value:
+        raise InputError(f"{where} is empty (got {value!r}); mend the line")
+    if len(value) > LONGEST or CONTROL.search(value):  # no request could name it
+        raise InputError(f"{where} must be up to {LONGEST} printable characters (got {value[:SHOWN]!r}); mend the line")
+    return value
+
+
+def _time(value: str | None, where: str) -> float:
+    try:
+        found = float(value or "")
+    except ValueError as error:
+        raise InputError(f"{where} must be a number (got {value!r}); mend the line") from error
+    if not math.isfinite(found):
+        raise InputError(f"{where} must be a finite number (got {value!r}); mend the line")
+    return found
 
 
 def _array(path: str, rows: int) -> Tensor:

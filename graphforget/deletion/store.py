@@ -311,6 +311,14 @@ class Store:
         sync_folder(gone.parent)
 
 
+def check_free(root: str | os.PathLike[str]) -> Path:
+    """Return the folder of a store to be made; raise InputError where something is there already."""
+    folder = Path(root)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"the store must be a new or empty folder (got {str(root)!r}); name another one")
+    return folder
+
+
 def create(
     root: str | os.PathLike[str],
     deployment: Deployment,
@@ -332,9 +340,7 @@ def create(
     Raises:
         InputError: the folder is in use, or vocabulary and data do not fit; nothing is written.
     """
-    folder = Path(root)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"the store must be a new or empty folder (got {str(root)!r}); name another one")
+    folder = check_free(root)
     vocabulary.check(sizes_of(splits))
     for view in splits:
         view.validate()

@@ -1,8 +1,9 @@
 """Verification: what the original, the unlearned model and the golds answer, and the verdict that follows.
 
-With two golds or more everything is read beside gold and the noise floor. With one gold there is no floor, so no
-distance can be judged. With none, held-out elements of the same population stand in for what a retrained model would
-make of the forgotten; that is weaker, is said in the reasons, and passes only where the thresholds accept it.
+With two golds or more everything is read beside gold and the noise floor; two give one distance and a rough floor, so
+that a gold itself may fail beside them, and three a better one. With one gold there is no floor, so no distance can be
+judged. With none, held-out elements of the same population stand in for what a retrained model would make of the
+forgotten; that is weaker, is said in the reasons, and passes only where the thresholds accept it.
 
 Nothing that identifies a subject leaves here: rows are means over parts, pictures are binned.
 """
@@ -104,7 +105,7 @@ def verify(
         test: elements that no model was trained on.
         original: the model before.
         unlearned: the model after, with the context it may see.
-        golds: retrained models, best two or more; see :func:`train_golds`.
+        golds: retrained models, best three or more; see :func:`train_golds`.
         method: name of the method.
         thresholds: declared beforehand; our defaults where None.
         subjects: [F] whom each forgotten element belongs to; by default its removed user, item or node, else itself.

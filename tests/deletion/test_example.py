@@ -27,6 +27,7 @@ def plain(text: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_worked_example_prints_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GRAPHFORGET_KEY", raising=False)

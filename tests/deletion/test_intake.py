@@ -59,6 +59,8 @@ def test_good_rows_are_read_as_they_stand(tmp_path):
         ("r1,user,196,,,,nan,,", "finite number"),
         ("r1,user,196,,,,5,4,", "t_from must lie before t_to"),
         ("r1,user,196,,,,,,31.12.2026", "deadline must be a date"),
+        ("r1,user,196,,,,,,9999-12-31", "deadline must be a date .* up to the year 9000"),
+        ("r1,user,196,,,,0001-01-01T00:00+23:00,,", "t_from must be a date"),
     ],
 )
 def test_a_bad_row_is_refused_and_the_next_goes_on(tmp_path, row, said):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from graphforget.cli import app
 from graphforget.deletion.files import canonical
 from graphforget.deletion.keys import Key
 from graphforget.deletion.receipt import read_receipt, verify_receipt
 from graphforget.deletion.receive import receive
 from graphforget.deletion.service import serve
+from graphforget.deletion.signature import signer, verify_signature
 from graphforget.deletion.store import Store
-from graphforget.errors import InputError, StoreError
+from graphforget.errors import InputError, MissingExtra, StoreError
 from tests.deletion import small
 
 
@@ -101,24 +105,67 @@ def test_what_is_no_receipt(tmp_path):
         Store(tmp_path, small.KEY)
 
 
-def test_a_signature_of_model_signing_is_checked_by_it(served, tmp_path):
-    verifying = pytest.importorskip("model_signing.verifying", reason="needs the extra sign")
+def key_pair(folder):
+    pytest.importorskip("model_signing", reason="needs the extra sign")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from graphforget.deletion.receipt import sign
-
-    secret = ec.generate_private_key(ec.SECP256R1())
-    own, public = tmp_path / "own.pem", tmp_path / "public.pem"
+    secret, pem = ec.generate_private_key(ec.SECP256R1()), serialization.Encoding.PEM
+    private, public = folder / "private.pem", folder / "public.pem"
     form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    own.write_bytes(secret.private_bytes(serialization.Encoding.PEM, *form))
-    kind = serialization.PublicFormat.SubjectPublicKeyInfo
-    public.write_bytes(secret.public_key().public_bytes(serialization.Encoding.PEM, kind))
+    private.write_bytes(secret.private_bytes(pem, *form))
+    public.write_bytes(secret.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+def test_a_signature_is_checked_with_the_public_key(served, tmp_path):
+    private, public = key_pair(tmp_path)
     receipt = tmp_path / "000001.json"
     receipt.write_bytes((served.root / "receipts" / "000001.json").read_bytes())
-    signature = sign(receipt, own)
-    config = verifying.Config().use_elliptic_key_verifier(public_key=public)
-    config.verify(receipt, signature)
+    assert verify_signature(receipt, public) == ["there is no signature 000001.sig beside the receipt"]
+    assert signer(private)(receipt) == tmp_path / "000001.sig"
+    assert verify_signature(receipt, public) == []
     receipt.write_bytes(receipt.read_bytes().replace(b'"version":1', b'"version":2'))
-    with pytest.raises(ValueError, match=r"."):
-        config.verify(receipt, signature)
+    assert "does not fit" in verify_signature(receipt, public)[0]
+    (tmp_path / "other").mkdir()
+    _, others = key_pair(tmp_path / "other")
+    receipt.write_bytes((served.root / "receipts" / "000001.json").read_bytes())
+    assert "does not fit" in verify_signature(receipt, others)[0]
+    (tmp_path / "000001.sig").write_text("{}")
+    assert "does not fit" in verify_signature(receipt, public)[0]
+    with pytest.raises(InputError, match="cannot be used"):
+        signer(public)
+    with pytest.raises(InputError, match="cannot be used"):
+        verify_signature(receipt, tmp_path / "none.pem")
+
+
+def test_a_signature_is_asked_for_by_the_command(tmp_path, monkeypatch):
+    private, public = key_pair(tmp_path)
+    monkeypatch.setenv("GRAPHFORGET_KEY", small.KEY.secret.decode())
+    small.friends_store(tmp_path / "store").close()
+    receipt = tmp_path / "store" / "receipts" / "000001.json"
+
+    def call(*words):
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output
+
+    file = small.ask(tmp_path, "r1,node,person-001@home,,")
+    code, said = call("run", tmp_path / "store", file, "--sign", public)
+    assert (code, "cannot be used" in said, receipt.exists()) == (2, True, False)  # before anything is run
+    assert call("run", tmp_path / "store", file, "--sign", private)[0] == 3
+    assert call("verify-receipt", receipt, "--public-key", public) == (
+        0, f"{receipt}: unchanged (bytes, digest, parent, seal, signature checked)\n"
+    )  # fmt: skip
+    assert call("verify", tmp_path / "store", "--version", 1)[0] == 3  # a new receipt, and the old signature goes
+    code, said = call("verify-receipt", receipt, "--public-key", public)
+    assert (code, "there is no signature" in said) == (1, True)
+    call("verify", tmp_path / "store", "--version", 1, "--sign", private)
+    assert call("verify-receipt", receipt, "--public-key", public)[0] == 0
+
+
+def test_without_model_signing_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "model_signing", None)
+    for asked in (lambda: signer(tmp_path / "key.pem"), lambda: verify_signature(tmp_path / "r.json", tmp_path / "p")):
+        with pytest.raises(MissingExtra, match=r"graphforget\[sign\]"):
+            asked()

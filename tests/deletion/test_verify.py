@@ -10,6 +10,7 @@ import torch
 
 from graphforget.deletion.answers import Answers, Asked
 from graphforget.deletion.checks import far_share, ratio, spread, tail
+from graphforget.deletion.deployment import Deployment
 from graphforget.deletion.samples import Resampler, histograms, subjects_of
 from graphforget.deletion.verdict import Thresholds, decide
 from graphforget.deletion.verify import NO_GOLD, ONE_GOLD, Verification, train_golds, verify
@@ -47,6 +48,15 @@ def test_gold_passes_and_every_number_is_json(links):
     assert again == found
     assert {check.name for check in found.verdict.checks} >= {"distance", "tail", "far_share", "belief", "membership"}
     assert found.elements["forget"] == found.subjects == 60
+
+
+def test_no_gold_fails_beside_as_many_golds_as_a_deployment_trains(links):
+    task, test, split, model, golds = links
+    count = Deployment(factory="package.module:factory").golds
+    for own in (1, 4):  # the first fails beside two
+        others = [golds[(own + step) % 5] for step in range(1, count + 1)]
+        found = verify(task, split, test, original=model, unlearned=golds[own], golds=others, thresholds=LOOSE)
+        assert found.verdict.outcome != "fail", found.verdict.reasons
 
 
 def test_a_model_that_was_pushed_below_gold_fails(links):

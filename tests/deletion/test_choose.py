@@ -1,0 +1,46 @@
+"""The recommendation: by the task, by what is asked for, and by how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+
+from graphforget.deletion.choose import FEW, recommend
+from graphforget.deletion.plan import plan
+from graphforget.deletion.receive import receive
+from graphforget.deletion.service import serve
+from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.gnn.task import LinkPrediction
+from graphforget.graph import Graph
+from tests.deletion import small
+
+LINKS = small.FRIENDS.model_copy(update={"method": None, "settings": {}})
+
+
+def test_few_links_are_forgotten_without_the_refresh():
+    ids = torch.arange(500)
+    graph = Graph.from_edges(torch.cat([torch.stack([ids, (ids + step) % 500]) for step in (1, 2)], dim=1), 500)
+    few, more = (ForgetSplit.of(graph, ForgetRequest.of("edge", graph.pairs()[:, :count]), graph) for count in (5, 6))
+    assert few.forget.num_edges == FEW * graph.num_edges
+    small_one, full = (recommend(LINKS, LinkPrediction(), split) for split in (few, more))
+    assert (small_one.name, full.name) == ("d2dgn_calibrated", "d2dgn_calibrated")
+    assert [asdict(each.method)["refresh"] for each in (small_one, full)] == [0, 30]
+    assert "few links (0.50%)" in small_one.reason
+    assert "refresh=0" in small_one.reason
+
+
+def test_a_run_takes_the_settings_that_the_plan_recommends(tmp_path):
+    store = small.friends_store(tmp_path / "store", method=None, settings={})
+    u, v = store.head_data().train.pairs()[:, 0].tolist()
+    names = store.vocabulary().ids["node"]
+    with store.writing():
+        receive(store, small.ask(tmp_path, f"r1,edge,,{names[u]},{names[v]}"))
+        found = plan(store, methods=["finetune"])
+        assert (found.recommended, found.settings) == ("retrain", {})  # three epochs: nothing is cheaper
+        kept = found.model_copy(
+            update={"recommended": "d2dgn_calibrated", "settings": {"refresh": 0, "epochs": 3}, "states": {}}
+        )
+        store.queue.set_note("plan", kept.model_dump_json())
+        serve(store, verify=False)
+    assert (store.manifest().settings["refresh"], store.manifest().settings["epochs"]) == (0, 3)
