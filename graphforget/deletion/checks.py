@@ -22,6 +22,7 @@ from graphforget.metrics import Interval
 RESOLUTION = 1e-9  # of a divergence: golds of a closed-form model are equal up to rounding, and so is a right answer
 CHANCE_AUC, CHANCE_TPR = 0.5, 0.01
 Beliefs = Mapping[Part, Tensor]
+ROWS = 10_000  # of the retained and of the unseen that a figure is taken of
 Figure = Callable[..., float]  # of beliefs and of the rows of two parts
 
 
@@ -189,8 +190,10 @@ def utility(answers: Answers, judge: Judge) -> Check:
 
 
 def everyone(answers: Answers, part: Part) -> Tensor:
-    """[n] every row of a part."""
-    return torch.arange(len(answers.new[part]))
+    """[n] every row of the forgotten; of the other parts at most ROWS, evenly spaced: all are resampled many times."""
+    size = len(answers.new[part])
+    count = size if part == "forget" else min(size, ROWS)
+    return torch.linspace(0, size - 1, count, dtype=torch.float64).round().long()
 
 
 def resampled(figure: Figure, *rows: Tensor, seed: int) -> Interval:

@@ -17,7 +17,7 @@ from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
 SINGLE = "mmrecun_calibrated"
-FEW = 0.005  # of the trained links
+FEW = 0.005  # of the trained links or interactions
 GENTLE = {"refresh": 0, "epochs": 10}  # of the calibrated D2DGN
 
 
@@ -80,20 +80,30 @@ def recommend(deployment: Deployment, task: Task[object], split: ForgetSplit[Gra
         method = method_of(deployment.method, deployment.settings)
         return Choice(deployment.method, method, "named in the deployment")
     if deployment.task == "recommend":
-        whole = _whole(split) and not _singles(split)
-        name = "row_reset" if whole else SINGLE
-        reason = (
-            "whole users, items or modalities: their rows are drawn anew and the rest is trained on"
-            if whole
-            else "single interactions have no row of their own: their excess belief is taken away"
-        )
-    elif deployment.task == "link":
+        return _rows(split) if _whole(split) and not _singles(split) else _pairs()
+    if deployment.task == "link":
         return _links(split)
-    elif deployment.task == "node":
+    if deployment.task == "node":
         name, reason = "finetune", "nodes: at about the noise floor at the lowest cost (README, Which method when)"
     else:
         raise InputError(f"the deployment must name a method for its own task (got {deployment.task!r}); pass --method")
     return Choice(name, method_of(name, {}), reason)
+
+
+def _pairs() -> Choice:
+    reason = "single interactions have no row of their own: their excess belief is taken away"
+    return Choice(SINGLE, method_of(SINGLE, {}), reason)
+
+
+def _rows(split: ForgetSplit[Graph]) -> Choice:
+    """One user after the other, each with ten epochs, would be an overfit model."""
+    settings: dict[str, Scalar] = {}
+    reason = "whole users, items or modalities: their rows are drawn anew and the rest is trained on"
+    share = split.forget.num_edges / max(split.data.num_edges, 1)
+    if share <= FEW and not _valued(split):
+        settings["epochs"] = 1
+        reason += f"; few interactions go ({share:.2%}), so epochs=1: requests one by one add up"
+    return Choice("row_reset", method_of("row_reset", settings), reason)
 
 
 def _links(split: ForgetSplit[Graph]) -> Choice:

@@ -13,6 +13,7 @@ from graphforget.deletion.service import serve
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn.task import LinkPrediction
 from graphforget.graph import Graph
+from recsys.task import Recommendation
 from tests.deletion import small
 
 LINKS = small.FRIENDS.model_copy(update={"method": None, "settings": {}})
@@ -28,6 +29,17 @@ def test_few_links_are_forgotten_without_the_refresh():
     assert [asdict(each.method)["refresh"] for each in (small_one, full)] == [0, 30]
     assert "few links (0.50%)" in small_one.reason
     assert "refresh=0" in small_one.reason
+
+
+def test_few_users_are_forgotten_in_one_epoch():
+    edges = torch.stack([torch.arange(200).repeat_interleave(5), torch.arange(1000) % 50])
+    graph = Graph(edges, (200, 50), bipartite=True)
+    held_out = Graph(torch.tensor([[0], [9]]), (200, 50), bipartite=True)
+    deployment = LINKS.model_copy(update={"task": "recommend"})
+    for users, epochs in ((1, 1), (2, 10)):
+        split = ForgetSplit.of(graph, ForgetRequest.of("user", torch.arange(users)), held_out)
+        choice = recommend(deployment, Recommendation(), split)
+        assert (choice.name, asdict(choice.method)["epochs"]) == ("row_reset", epochs)
 
 
 def test_a_run_takes_the_settings_that_the_plan_recommends(tmp_path):

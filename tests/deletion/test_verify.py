@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from graphforget.deletion.answers import Answers, Asked
-from graphforget.deletion.checks import far_share, ratio, spread, tail
+from graphforget.deletion.checks import ROWS, everyone, far_share, ratio, spread, tail
 from graphforget.deletion.deployment import Deployment
 from graphforget.deletion.samples import Resampler, histograms, subjects_of
 from graphforget.deletion.verdict import Thresholds, decide
@@ -232,3 +233,11 @@ def test_a_task_without_beliefs_is_refused(links):
     _, test, split, model, golds = links
     with pytest.raises(InputError, match="belief"):
         verify(object(), split, test, original=model, unlearned=golds[0])  # type: ignore[arg-type]
+
+
+def test_figures_of_large_parts_are_taken_of_evenly_spaced_rows_and_those_of_the_forgotten_of_all():
+    answers = SimpleNamespace(new=dict.fromkeys(("forget", "retain", "test"), torch.zeros(2 * ROWS + 1)))
+    assert everyone(answers, "forget").tolist() == list(range(2 * ROWS + 1))
+    rows = everyone(answers, "retain")
+    assert len(rows.unique()) == ROWS
+    assert (int(rows[0]), int(rows[-1])) == (0, 2 * ROWS)
