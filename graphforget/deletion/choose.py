@@ -17,8 +17,7 @@ from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
 SINGLE = "mmrecun_calibrated"
-FEW = 0.005  # of the trained links or interactions
-GENTLE = {"refresh": 0, "epochs": 10}  # of the calibrated D2DGN
+FEW = 0.005  # of the trained interactions
 
 
 class Choice(NamedTuple):
@@ -82,8 +81,8 @@ def recommend(deployment: Deployment, task: Task[object], split: ForgetSplit[Gra
     if deployment.task == "recommend":
         return _rows(split) if _whole(split) and not _singles(split) else _pairs()
     if deployment.task == "link":
-        return _links(split)
-    if deployment.task == "node":
+        name, reason = "d2dgn_calibrated", "links: nearest to gold in the measured pools (README, Which method when)"
+    elif deployment.task == "node":
         name, reason = "finetune", "nodes: at about the noise floor at the lowest cost (README, Which method when)"
     else:
         raise InputError(f"the deployment must name a method for its own task (got {deployment.task!r}); pass --method")
@@ -104,21 +103,6 @@ def _rows(split: ForgetSplit[Graph]) -> Choice:
         settings["epochs"] = 1
         reason += f"; few interactions go ({share:.2%}), so epochs=1: requests one by one add up"
     return Choice("row_reset", method_of("row_reset", settings), reason)
-
-
-def _links(split: ForgetSplit[Graph]) -> Choice:
-    """Few links leave a small trace, and the refresh moves the answers on all that stays as far as for many."""
-    share = split.forget.num_edges / max(split.data.num_edges, 1)
-    settings: dict[str, Scalar] = {}
-    reason = "links: nearest to gold in the measured pools (README, Which method when)"
-    if share <= FEW:
-        settings |= GENTLE
-        named = ", ".join(f"{field}={value}" for field, value in GENTLE.items())
-        reason = (
-            f"few links ({share:.2%}): with {named}, as a refresh moves the answers on all that stays "
-            "(README, Which method when)"
-        )
-    return Choice("d2dgn_calibrated", method_of("d2dgn_calibrated", settings), reason)
 
 
 def _singles(split: ForgetSplit[Graph]) -> bool:

@@ -6,29 +6,17 @@ from dataclasses import asdict
 
 import torch
 
-from graphforget.deletion.choose import FEW, recommend
+from graphforget.deletion.choose import recommend
+from graphforget.deletion.deployment import MOST_RANKED, task_of
 from graphforget.deletion.plan import plan
 from graphforget.deletion.receive import receive
 from graphforget.deletion.service import serve
 from graphforget.forget import ForgetRequest, ForgetSplit
-from graphforget.gnn.task import LinkPrediction
 from graphforget.graph import Graph
 from recsys.task import Recommendation
 from tests.deletion import small
 
 LINKS = small.FRIENDS.model_copy(update={"method": None, "settings": {}})
-
-
-def test_few_links_are_forgotten_without_the_refresh():
-    ids = torch.arange(500)
-    graph = Graph.from_edges(torch.cat([torch.stack([ids, (ids + step) % 500]) for step in (1, 2)], dim=1), 500)
-    few, more = (ForgetSplit.of(graph, ForgetRequest.of("edge", graph.pairs()[:, :count]), graph) for count in (5, 6))
-    assert few.forget.num_edges == FEW * graph.num_edges
-    small_one, full = (recommend(LINKS, LinkPrediction(), split) for split in (few, more))
-    assert (small_one.name, full.name) == ("d2dgn_calibrated", "d2dgn_calibrated")
-    assert [asdict(each.method)["refresh"] for each in (small_one, full)] == [0, 30]
-    assert "few links (0.50%)" in small_one.reason
-    assert "refresh=0" in small_one.reason
 
 
 def test_few_users_are_forgotten_in_one_epoch():
@@ -56,3 +44,10 @@ def test_a_run_takes_the_settings_that_the_plan_recommends(tmp_path):
         store.queue.set_note("plan", kept.model_dump_json())
         serve(store, verify=False)
     assert (store.manifest().settings["refresh"], store.manifest().settings["epochs"]) == (0, 3)
+
+
+def test_rankings_are_those_of_some_thousand_users_unless_told_otherwise():
+    shop = LINKS.model_copy(update={"task": "recommend"})
+    assert task_of(shop).max_users == MOST_RANKED
+    assert task_of(shop.model_copy(update={"task_args": {"max_users": 7}})).max_users == 7
+    assert not hasattr(task_of(LINKS), "max_users")
