@@ -36,7 +36,11 @@ from recsys.models.lightgcn import LightGCN
 from recsys.task import Recommendation
 
 REAL = ("tolokers", "github", "ddi", "gowalla")
-METHODS: dict[str, Unlearner] = {"utu": UtU(), "d2dgn_calibrated": CalibratedD2DGN()}
+METHODS: dict[str, Unlearner] = {
+    "utu": UtU(),
+    "d2dgn_calibrated": CalibratedD2DGN(),
+    "d2dgn_calibrated_quick": CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400),
+}
 HIDDEN, OUT = 64, 32
 HELD_OUT = 2000
 MIB = 2**20

@@ -31,6 +31,7 @@ s(e)               score: the model's belief in e, a logit
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -39,9 +40,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, unknown
 from graphforget.forget import ForgetSplit
 from graphforget.task import Batch, Scored, Task
 
@@ -85,6 +89,8 @@ def calibrate(
     per_element: bool = True,
     keep: float | None = 0.95,
     before: nn.Module | None = None,
+    regression: str = "trees",
+    least: int = LEAST,
 ) -> Calibration | None:
     """Estimate what the model would believe of the forgotten elements had it never seen them.
 
@@ -94,20 +100,24 @@ def calibrate(
         split: the request.
         rng: random stream of the samples.
         samples: how many samples of retained elements, each as large as the request. After a small request the samples
-            grow until all hold LEAST elements or one holds SHARE of what is retained; then there are more, up to MOST.
+            grow until all hold ``least`` elements or one holds SHARE of what is retained; then there are more, up to MOST.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
         keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora,
             seed 11); None matches the unseen elements of like structure, in their mean level and in their spread
             around it.
         before: the model before it was trained on without the forgotten. By how much the forgotten fell since then,
             beside the unseen, is memory that is gone already and is not taken away twice.
+        regression: of scores on structure: boosted ``trees``, or ``linear`` (ridge), which costs a hundredth.
+        least: see ``samples``.
 
     Returns:
         The calibration, or None when no forgotten element is gone (value kinds keep their rows).
 
     Raises:
-        InputError: the task is not Scored, or there is no held-out element to compare with.
+        InputError: the task is not Scored, an unknown regression, or no held-out element to compare with.
     """
+    if regression not in REGRESSIONS:
+        raise unknown("regression", regression, tuple(REGRESSIONS))
     if not isinstance(task, Scored):
         raise InputError(f"calibration needs a task that is Scored (got {type(task).__name__})")
     gone = next(iter(task.batches(split.retain, split.gone, None)), None)
@@ -117,7 +127,7 @@ def calibrate(
         raise InputError("calibration needs retained elements that the request does not touch (got none); use finetune")
     base = task.teacher(model, split.retain)(gone)
     x_gone = task.structure(split.retain, gone)
-    size, samples = _sampled(task, split, gone.size, samples)
+    size, samples = _sampled(task, split, gone.size, samples, least)
     trained = [_asked(task, model, split, task.sample(split.untouched, size, rng)) for _ in range(samples)]
     x_trained, s_trained = np.concatenate([x for x, _ in trained]), np.concatenate([s for _, s in trained])
     held_out = next(iter(task.batches(split.retain, split.held_out, None)), None)
@@ -127,7 +137,7 @@ def calibrate(
     scores = task.scores(base, gone).double().cpu().numpy()
     if per_element and min(len(s_unseen), len(s_trained)) >= SMALLEST:
         seed = int(rng.initial_seed() % 2**31)
-        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed)
+        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed, REGRESSIONS[regression])
         own = scores - found.trained
         delta, reliability = found.trained - found.unseen, found.reliability
         mean, share = float(delta.mean()), keep
@@ -151,11 +161,11 @@ def calibrate(
     return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left)
 
 
-def _sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: int) -> tuple[int, int]:
+def _sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: int, least: int) -> tuple[int, int]:
     """(elements a sample, samples)."""
     retained = sum(batch.size for batch in task.batches(split.retain, split.untouched, None))
-    size = max(request, min(-(-LEAST // samples), int(SHARE * retained)))
-    return size, max(samples, min(MOST, -(-LEAST // size)))
+    size = max(request, min(-(-least // samples), int(SHARE * retained)))
+    return size, max(samples, min(MOST, -(-least // size)))
 
 
 def _absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
@@ -202,25 +212,35 @@ class _Memory(NamedTuple):
     spread: float
 
 
-def _memory(x_trained: Array, s_trained: Array, x_unseen: Array, s_unseen: Array, x_gone: Array, seed: int) -> _Memory:
+def _memory(
+    x_trained: Array,
+    s_trained: Array,
+    x_unseen: Array,
+    s_unseen: Array,
+    x_gone: Array,
+    seed: int,
+    regressor: Callable[[], Any],
+) -> _Memory:
     """Both regressions, means over two halves of the data; each half's residuals are those under the other half."""
     order = np.random.default_rng(seed)
     with _one_thread():
-        trained, trained_spread = _halves(x_trained, s_trained, x_gone, order)
-        unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order)
+        trained, trained_spread = _halves(x_trained, s_trained, x_gone, order, regressor)
+        unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order, regressor)
     halves = trained - unseen
     spread = unseen_spread / trained_spread if trained_spread > 0 else 1.0
     return _Memory(trained.mean(0), unseen.mean(0), spearman_brown(halves[0], halves[1]), spread)
 
 
-def _halves(x: Array, y: Array, at: Array, order: np.random.Generator) -> tuple[Array, float]:
+def _halves(
+    x: Array, y: Array, at: Array, order: np.random.Generator, regressor: Callable[[], Any]
+) -> tuple[Array, float]:
     """[2, B] regressions on two halves, and the standard deviation of the residuals out of sample."""
     half = order.permutation(len(y)) % 2 == 0
     found, residual = [], np.empty(len(y))
     for own in (half, ~half):
-        trees = _trees().fit(x[own], y[own])
-        found.append(trees.predict(at))
-        residual[~own] = y[~own] - trees.predict(x[~own])
+        fitted = regressor().fit(x[own], y[own])
+        found.append(fitted.predict(at))
+        residual[~own] = y[~own] - fitted.predict(x[~own])
     return np.stack(found), float(residual.std())
 
 
@@ -242,6 +262,13 @@ def _trees() -> HistGradientBoostingRegressor:
         early_stopping=False,
         random_state=0,  # None would draw from numpy's global state
     )
+
+
+def _linear() -> Any:
+    return make_pipeline(StandardScaler(), Ridge(1.0))
+
+
+REGRESSIONS: Mapping[str, Callable[[], Any]] = {"trees": _trees, "linear": _linear}
 
 
 def spearman_brown(first: Array, second: Array) -> float:

@@ -2,15 +2,18 @@
 
 Nothing of the size of the graph is made. Weights that all nodes share come back whole; of a table with a row a node
 (embeddings of users, items, nodes) the rows of the region are copied out, trained, and come back as rows. The context
-of the result is the retained :class:`~graphforget.store.Store`: the same arrays, and the edges that are gone. The loss
-is that of the region and a replay sample, an approximation; ``benchmarks.scale`` measures what it costs in accuracy.
+of the result is the retained :class:`~graphforget.store.Store`: the same arrays, and what is gone. The loss is that of
+the region and a replay sample, an approximation; ``benchmarks.scale`` measures what it costs in accuracy.
+
+A method that draws rows anew (row reset, D2DGN's destroyer) asks for a never-trained model. Many initialisations give a
+small table larger rows than a large one, so those of the region get the scale that the whole table's would have.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,10 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from graphforget.errors import InputError, NotApplicable
+from graphforget.forget import ForgetRequest
+from graphforget.fresh import fresh
 from graphforget.region import Reach, Region
 from graphforget.store import IntArray, Store
 from graphforget.task import Task
-from graphforget.unlearner import Unlearner, unwrap
+from graphforget.unlearner import Unlearned, Unlearner, unwrap
+
+CONSTANT = 1.2  # variances of tables of n and 2 n rows that are closer than this do not depend on the rows
 
 
 @runtime_checkable
@@ -35,6 +42,14 @@ class Sliced(Protocol):
         """(name, parameter, ``user`` | ``item`` | ``both``) of the parameters with a row a node."""
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """A method whose result is bound to the nodes it was computed on, and which can bind it to others."""
+
+    def place(self, result: Unlearned, nodes: Tensor, num_nodes: int) -> Callable[[nn.Module], object]:
+        """Return what gives a model of the whole graph, in place, what ``result`` has for a part of its nodes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Patch:
     """What local unlearning returns.
@@ -44,12 +59,14 @@ class Patch:
         rows: {name: (ids [n], values [n, d])} of tables with a row a node.
         context: what the model may see from now on.
         record: the method's notes, and the region's: scope, nodes, core.
+        more: what the model gets besides (GNNDelete's operators), or None.
     """
 
     weights: Mapping[str, Tensor]
     rows: Mapping[str, tuple[Tensor, Tensor]]
     context: Store
     record: Mapping[str, Any]
+    more: Callable[[nn.Module], object] | None = None
 
     def onto(self, model: nn.Module) -> nn.Module:
         """Write the patch into a model, in place, and return it: memory-mapped tables change in these rows only."""
@@ -59,6 +76,8 @@ class Patch:
                 state[name].copy_(value)
             for name, (ids, values) in self.rows.items():
                 state[name][ids.to(state[name].device)] = values.to(state[name])
+        if self.more is not None:
+            self.more(unwrap(model))
         return model
 
 
@@ -67,7 +86,7 @@ def unlearn_local(
     model: nn.Module,
     task: Task[Any],
     store: Store,
-    pairs: Tensor,
+    request: ForgetRequest | Tensor,
     *,
     held_out: Tensor | None = None,
     reach: Reach | None = None,
@@ -76,11 +95,11 @@ def unlearn_local(
     """Unlearn a small request at a cost that follows the request, not the graph.
 
     Args:
-        method: any that returns the model's own parameters.
+        method: any that returns the model's own parameters, or is :class:`Placed`.
         model: the trained model; left untouched until :meth:`Patch.onto`.
         task: how such models run.
         store: the graph.
-        pairs: [2, k] edges or (user, item) interactions to forget.
+        request: [2, k] edges or (user, item) interactions, or a request for edges, nodes, users or items.
         held_out: [2, m] validation edges, needed by calibrated methods.
         reach: how far around the request to look.
         seed: of everything random.
@@ -89,7 +108,7 @@ def unlearn_local(
         The patch of the model, and the retained store.
 
     Raises:
-        InputError: an edge is not there, or method, task and request do not fit together.
+        InputError: an element is not there, or method, task and request do not fit together.
         NotApplicable: the method's result is bound to the nodes it was computed on.
 
     Example:
@@ -102,31 +121,101 @@ def unlearn_local(
         >>> unlearn_local(UtU(), GCN(9, 4, 2), LinkPrediction(), store, ring[:, :1]).context.num_edges
         16
     """
-    if not method.drop_in:
+    if not method.drop_in and not isinstance(method, Placed):
         raise NotApplicable(f"{type(method).__name__} returns a model that is bound to its nodes; run it on the Graph")
     if not isinstance(task, Sliced):
         raise InputError(f"local unlearning needs a task that is Sliced (got {type(task).__name__})")
-    retained = store.without(pairs)
+    if isinstance(request, Tensor):
+        request = ForgetRequest.of("edge", request)
+    retained = store.forget(request)
     if method.unlinks:
         return Patch({}, {}, retained, {"scope": "none"})
     inner = unwrap(model)
-    region = Region.of(store, retained, pairs, task.depth(inner), reach or Reach(), held_out, seed)
-    small, rows = _cut(inner, task, store, region.nodes)
-    result = method.unlearn(small, task, region.split, seed=seed)
-    weights = {name: value for name, value in result.model.state_dict().items() if name not in rows}
+    region = Region.of(store, retained, request, task.depth(inner), reach or Reach(), held_out, seed)
+    part = _Part.of(inner, task, store, region.nodes)
+    result = method.unlearn(part.model, part.task(task), region.split, seed=seed)
     state = result.model.state_dict()
+    rows = {name: (ids, state[name]) for name, ids in part.rows.items()}
     record = {**result.record, "scope": region.scope, "region": len(region.nodes), "core": region.core}
-    return Patch(weights, {name: (ids, state[name]) for name, ids in rows.items()}, retained, record)
+    if isinstance(method, Placed):
+        return Patch({}, {}, retained, record, method.place(result, torch.from_numpy(region.nodes), store.num_nodes))
+    own = inner.state_dict().keys() - rows.keys() - part.sliced
+    return Patch({name: state[name] for name in sorted(own)}, rows, retained, record)
 
 
-def _cut(model: nn.Module, task: Sliced, store: Store, nodes: IntArray) -> tuple[nn.Module, dict[str, Tensor]]:
-    """A copy of the model for the region's nodes, and the rows it took of each table."""
-    users = int(np.searchsorted(nodes, store.size[0])) if store.bipartite else len(nodes)
-    ids = {"user": nodes[:users], "item": nodes[users:] - store.size[0], "both": nodes}
-    taken: dict[str, Tensor] = {}
-    memo: dict[int, Any] = {}
-    for name, parameter, side in task.tables(model, store.size):
-        taken[name] = torch.from_numpy(ids[side].copy())
-        own = nn.Parameter(parameter.detach()[taken[name].to(parameter.device)], parameter.requires_grad)
-        memo[id(parameter)] = own  # deepcopy takes it for the copy of the table, which is never copied as a whole
-    return copy.deepcopy(model, memo), taken
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A model of a part of the nodes.
+
+    Args:
+        model: a copy with the part's rows of each table.
+        rows: {name: [n] rows taken of each table}.
+        whole: {name: rows that the whole table has}.
+        sliced: buffers with an entry a node, of which the part's were taken.
+        twice: makes the same with every row of the tables twice.
+    """
+
+    model: nn.Module
+    rows: Mapping[str, Tensor]
+    whole: Mapping[str, int]
+    sliced: frozenset[str]
+    twice: Callable[[], nn.Module]
+
+    @classmethod
+    def of(cls, model: nn.Module, task: Sliced, store: Store, nodes: IntArray) -> _Part:
+        users = int(np.searchsorted(nodes, store.size[0])) if store.bipartite else len(nodes)
+        ids = {"user": nodes[:users], "item": nodes[users:] - store.size[0], "both": nodes}
+        found = list(task.tables(model, store.size))
+        rows = {name: torch.from_numpy(ids[side].copy()) for name, _, side in found}
+        masks = {
+            name: buffer
+            for name, buffer in model.named_buffers()
+            if not store.bipartite and buffer.dim() == 1 and buffer.shape[0] == store.num_nodes
+        }
+
+        def cut(times: int) -> nn.Module:
+            memo: dict[int, Any] = {}
+            for name, table, _ in found:  # deepcopy takes these for the copies of the tables, never copied as a whole
+                taken = table.detach()[rows[name].repeat(times).to(table.device)]
+                memo[id(table)] = nn.Parameter(taken, table.requires_grad)
+            for mask in masks.values():
+                memo[id(mask)] = mask[torch.from_numpy(nodes).to(mask.device)]
+            return copy.deepcopy(model, memo)
+
+        whole = {name: table.shape[0] for name, table, _ in found}
+        return cls(cut(1), rows, whole, frozenset(masks), lambda: cut(2))
+
+    def task(self, task: Task[Any]) -> Task[Any]:
+        """The task, whose never-trained models of the part are those of the whole."""
+        return replace(task, factory=self._drawn) if self.rows else task
+
+    def _drawn(self) -> nn.Module:
+        seed = int(torch.randint(2**31, ()))  # who asks for a fresh model has seeded the global stream
+        new, twice = fresh(self.model, seed), dict(fresh(self.twice(), seed).named_parameters())
+        parameters = dict(new.named_parameters())
+        with torch.no_grad():
+            for name, total in self.whole.items():
+                parameters[name].mul_(shrink(parameters[name], twice[name], total))
+        return new
+
+
+def shrink(drawn: Tensor, twice: Tensor, total: int) -> float:
+    """What to multiply a drawn table of n rows by, so that its rows have the spread of one of ``total`` rows.
+
+    Initialisations draw with a variance that is constant, or 1 / (a + b rows) (Xavier, Kaiming): a and b come from the
+    tables of n and 2 n rows.
+
+    Example:
+        >>> table = lambda n: nn.init.xavier_uniform_(torch.empty(n, 8))
+        >>> _ = torch.manual_seed(0)
+        >>> one, two, whole = table(500), table(1000), table(20000)
+        >>> abs(shrink(one, two, 20000) * float(one.std()) / float(whole.std()) - 1) < 0.05
+        True
+        >>> shrink(torch.randn(500, 8), torch.randn(1000, 8), 20000)
+        1.0
+    """
+    few, more = float(drawn.var()), float(twice.var())
+    if not few > CONSTANT * more or not more:
+        return 1.0
+    inverse = 1 / few + (1 / more - 1 / few) * (total - len(drawn)) / len(drawn)
+    return float((1 / few / inverse) ** 0.5)

@@ -58,7 +58,8 @@ def open_store(folder: str | Path, *, verify: bool = True) -> Store:
         raise InputError(f"{root}: indptr must run from 0 to {len(indices)} (got {indptr[:1]} to {indptr[-1:]})")
     if verify:
         _verify(indptr, indices, root)
-    return Store(indptr, indices, size, bipartite, features)
+    removed = np.array(header["removed"], dtype=np.int64)
+    return Store(indptr, indices, size, bipartite, features, removed=removed)
 
 
 def write(graph: Graph, folder: str | Path) -> Path:
@@ -72,13 +73,13 @@ def write(graph: Graph, folder: str | Path) -> Path:
         np.save(root / "indptr.npy", store.indptr)
         np.save(root / "indices.npy", store.indices)
         for name, value in store.features.items():
-            np.save(root / f"feature-{_name(name)}.npy", value)
-        _finish(root, store.size, store.bipartite, len(store.indices), list(store.features))
+            np.save(root / f"feature-{_name(name)}.npy", store.rows(name, np.arange(len(value))).numpy())
+        _finish(root, store.size, store.bipartite, len(store.indices), list(store.features), store.removed)
     return Path(folder)
 
 
 def compact(store: Store, folder: str | Path) -> Path:
-    """Write what a store retains to a folder, in pieces; the edges that were cut are not in it.
+    """Write what a store retains to a folder, in pieces; the edges and features that are gone are not in it.
 
     Raises:
         InputError: the folder exists.
@@ -92,11 +93,14 @@ def compact(store: Store, folder: str | Path) -> Path:
             kept = found > nodes[owner]
             yield store.pairs(nodes[owner[kept]], found[kept]).numpy()
 
-    def rows(array: Array) -> Callable[[], Iterator[Array]]:
-        return lambda: (np.asarray(array[start : start + BLOCK]) for start in range(0, len(array), BLOCK))
+    def rows(name: str, total: int) -> Callable[[], Iterator[Array]]:
+        starts = range(0, total, BLOCK)
+        return lambda: (store.rows(name, np.arange(start, min(start + BLOCK, total))).numpy() for start in starts)
 
-    features = {name: (value.shape[1], rows(value)) for name, value in store.features.items()}
-    return write_edges(pieces, store.size, folder, bipartite=store.bipartite, features=features)
+    features = {name: (value.shape[1], rows(name, len(value))) for name, value in store.features.items()}
+    return write_edges(
+        pieces, store.size, folder, bipartite=store.bipartite, features=features, removed=store.removed
+    )
 
 
 def write_edges(
@@ -106,6 +110,7 @@ def write_edges(
     *,
     bipartite: bool = False,
     features: Mapping[str, tuple[int, Callable[[], Iterable[Array]]]] | None = None,
+    removed: IntArray | None = None,
 ) -> Path:
     """Write edges that come in pieces to a folder: self-loops and duplicates go, twins are added.
 
@@ -115,6 +120,7 @@ def write_edges(
         folder: must not exist.
         bipartite: user-item.
         features: {name: (width, pieces of rows [n, width] in order)}, stored as float32.
+        removed: [m] nodes that are gone.
 
     Raises:
         InputError: an id out of range, features of the wrong length, or the folder exists.
@@ -141,7 +147,7 @@ def write_edges(
         (root / "raw.npy").unlink()
         for name, (width, rows_of) in (features or {}).items():
             _write_rows(root / f"feature-{_name(name)}.npy", total if name == "x" else size[1], width, rows_of())
-        _finish(root, size, bipartite, kept, list(features or {}))
+        _finish(root, size, bipartite, kept, list(features or {}), np.empty(0) if removed is None else removed)
     return Path(folder)
 
 
@@ -206,9 +212,12 @@ class _Writing:
             shutil.rmtree(self.part, ignore_errors=True)
 
 
-def _finish(root: Path, size: tuple[int, int], bipartite: bool, slots: int, features: list[str]) -> None:
+def _finish(
+    root: Path, size: tuple[int, int], bipartite: bool, slots: int, features: list[str], removed: Array
+) -> None:
     header = {"format": FORMAT, "version": VERSION, "size": list(size), "bipartite": bipartite}
-    text = json.dumps({**header, "slots": slots, "features": features}, indent=1)
+    header |= {"slots": slots, "features": features, "removed": removed.tolist()}
+    text = json.dumps(header, indent=1)
     (root / "header.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -230,6 +239,10 @@ def _header(root: Path) -> dict[str, Any]:
         raise InputError(f"{path}: size must be two numbers of 0 or more (got {found['size']})")
     for name in found["features"]:
         _name(name)
+    total = sum(found["size"]) if found["bipartite"] else found["size"][0]
+    for node in found.setdefault("removed", []):
+        if not isinstance(node, int) or not 0 <= node < total:
+            raise InputError(f"{path}: removed nodes must be numbers in [0, {total}) (got {node!r})")
     return found
 
 

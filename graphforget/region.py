@@ -85,7 +85,7 @@ class Region:
         cls,
         store: Store,
         retained: Store,
-        pairs: Tensor,
+        request: ForgetRequest,
         hops: int,
         reach: Reach,
         held_out: Tensor | None,
@@ -95,17 +95,16 @@ class Region:
 
         Args:
             store: the whole graph.
-            retained: ``store.without(pairs)``.
-            pairs: [2, k] edges to forget.
+            retained: ``store.forget(request)``.
+            request: what :meth:`graphforget.store.Store.resolve` takes.
             hops: depth of the halo: the model's layers.
             reach: how far to look.
             held_out: [2, m] validation edges, or None.
             seed: of all samples.
         """
-        if not store.bipartite:  # an edge named in both directions is one
-            pairs = torch.unique(torch.stack([pairs.amin(0), pairs.amax(0)]), dim=1)
-        ends = np.unique(np.concatenate(store.ids(pairs)))
-        count = pairs.shape[1]
+        pairs, gone = store.resolve(request)
+        ends = np.unique(np.concatenate([gone, *(store.ids(pairs) if pairs.numel() else ())]))
+        count = max(pairs.shape[1], 1)
         seen = _some(held_out, reach.held_out * count, derive(seed, 1), store)
         near = retained.neighbors(ends, reach.near, derive(seed, 2))[1]
         drawn = retained.sample(reach.replay * count, derive(seed, 3))
@@ -117,7 +116,7 @@ class Region:
             scope = "khop" if _within(retained, core, hops, reach.limit) else "sampled"
         fan_outs = [-1 if scope == "khop" else reach.fan_outs[min(hop, len(reach.fan_outs) - 1)] for hop in range(hops)]
         nodes, edges = expand(retained, core, fan_outs, derive(seed, 4))
-        return cls(_split(store, retained, nodes, edges, core, pairs, seen), nodes, scope)
+        return cls(_split(store, retained, nodes, edges, core, request, pairs, seen), nodes, scope)
 
 
 def expand(store: Store, core: IntArray, fan_outs: list[int], seed: int) -> tuple[IntArray, IntArray]:
@@ -171,7 +170,14 @@ def _some(held_out: Tensor | None, count: int, seed: int, store: Store) -> Tenso
 
 
 def _split(
-    store: Store, retained: Store, nodes: IntArray, edges: IntArray, core: IntArray, pairs: Tensor, seen: Tensor
+    store: Store,
+    retained: Store,
+    nodes: IntArray,
+    edges: IntArray,
+    core: IntArray,
+    request: ForgetRequest,
+    pairs: Tensor,
+    seen: Tensor,
 ) -> ForgetSplit[Graph]:
     """The request on the graph of the region."""
     users = int(np.searchsorted(nodes, store.size[0])) if store.bipartite else 0
@@ -185,7 +191,13 @@ def _split(
     outside = torch.from_numpy(retained.degree(nodes) - inside)
     if store.bipartite:
         edges = edges[:, edges[0] < store.size[0]]
-    gone = local(*store.ids(pairs))
+    def wanted(kind: str, ids: Tensor) -> Tensor:
+        if ids.dim() == 2:
+            return local(*store.ids(ids))
+        first, shift = (store.size[0], users) if kind == "item" else (0, 0)
+        return torch.from_numpy(np.searchsorted(nodes, ids.cpu().numpy() + first) - shift)
+
+    gone = local(*store.ids(pairs)) if pairs.numel() else pairs
     every = torch.cat([local(*edges), gone] if store.bipartite else [local(*edges), gone, gone.flip(0)], dim=1)
     mask = torch.from_numpy(np.isin(nodes, core, assume_unique=True))
     data = Graph(
@@ -200,7 +212,8 @@ def _split(
     )
     asked = local(*store.ids(seen)) if seen.numel() else seen
     held = Graph(asked, size, store.bipartite, features=data.features)
-    return ForgetSplit.of(data, ForgetRequest.of("edge", gone), held)
+    asks = ForgetRequest({kind: wanted(kind, ids) for kind, ids in request.parts.items()})
+    return ForgetSplit.of(data, asks, held)
 
 
 def _features(store: Store, nodes: IntArray, users: int) -> Iterator[tuple[str, Tensor]]:

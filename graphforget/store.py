@@ -19,7 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, unknown
+from graphforget.forget import ForgetRequest
 from graphforget.graph import Graph
 from graphforget.kernels import csr
 from graphforget.kernels.neighbor import slots_of
@@ -42,6 +43,7 @@ class Store:
         bipartite: users and items.
         features: {"x": [N, F]} or item modalities, arrays or tensors.
         cut: [c] sorted codes ``row * N + col`` of the directed edges that are gone.
+        removed: [m] sorted nodes that are gone; their features read as zeros.
 
     Example:
         >>> store = Store.of(Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4))
@@ -56,18 +58,19 @@ class Store:
     bipartite: bool = False
     features: Mapping[str, Array] = field(default_factory=dict)
     cut: IntArray = field(default_factory=NONE.copy)
+    removed: IntArray = field(default_factory=NONE.copy)
 
     @classmethod
     def of(cls, graph: Graph) -> Store:
         """Build from a graph in memory; the CSR is built once, the features are shared.
 
         Raises:
-            InputError: a directed graph, parallel edges, removed nodes or edge attributes: a store serves none.
+            InputError: a directed graph, parallel edges or edge attributes: a store serves none.
         """
         if not graph.undirected and not graph.bipartite:
             raise InputError("a store holds undirected or user-item graphs (got a directed one); add the reverse edges")
-        if graph.removed is not None or graph.edge_attrs:
-            raise InputError("a store holds graphs without removed nodes and edge attributes; use unlearn() instead")
+        if graph.edge_attrs:
+            raise InputError("a store holds graphs without edge attributes; use unlearn() instead")
         features = {name: value.detach().cpu().numpy() for name, value in graph.features.items()}
         if graph.bipartite:
             users, items = graph.edge_index.cpu().numpy()
@@ -77,7 +80,8 @@ class Store:
         else:
             indptr, indices, _ = graph.csr
         check_distinct(indptr, indices)
-        return cls(indptr, indices, graph.size, graph.bipartite, features)
+        removed = NONE if graph.removed is None else graph.removed.nonzero().flatten().cpu().numpy()
+        return cls(indptr, indices, graph.size, graph.bipartite, features, removed=removed)
 
     @property
     def num_nodes(self) -> int:
@@ -146,6 +150,58 @@ class Store:
         codes = np.concatenate([self.cut, rows * self.num_nodes + cols, cols * self.num_nodes + rows])
         return replace(self, cut=np.unique(codes))
 
+    def resolve(self, request: ForgetRequest) -> tuple[Tensor, IntArray]:
+        """Return [2, k] the edges that a request takes away, those of its nodes included, and [m] its nodes.
+
+        Args:
+            request: ``edge`` and ``node``; of a user-item graph ``interaction``, ``user`` and ``item`` as well. Edges
+                are named as pairs.
+
+        Raises:
+            InputError: another kind, ids out of range, or nodes that are gone already.
+
+        Example:
+            >>> store = Store.of(Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4))
+            >>> pairs, nodes = store.resolve(ForgetRequest.of("node", [2]))
+            >>> pairs.tolist(), nodes.tolist()
+            ([[1, 2], [2, 3]], [2])
+        """
+        first = {"node": 0, **({"user": 0, "item": self.size[0]} if self.bipartite else {})}
+        named = ("edge", *(("interaction",) if self.bipartite else ()))
+        pairs, nodes = [NONE.reshape(2, 0)], [NONE]
+        for kind, ids in request.parts.items():
+            if kind in named:
+                pairs.append(np.stack(self.ids(ids)))
+            elif kind in first:
+                limit = {"user": self.size[0], "item": self.size[1]}.get(kind, self.num_nodes)
+                nodes.append(self._nodes(kind, ids, limit) + first[kind])
+            else:
+                raise unknown("request kind", kind, (*named, *first))
+        gone = np.unique(np.concatenate(nodes))
+        if len(twice := np.intersect1d(gone, self.removed)):
+            raise InputError(f"node {twice[0]} was forgotten by an earlier request; remove it from this one")
+        owner, found = self.neighbors(gone, -1, 0)
+        rows, cols = np.concatenate([*pairs, np.stack([gone[owner], found])], axis=1)
+        code = np.unique(np.minimum(rows, cols) * self.num_nodes + np.maximum(rows, cols))
+        return self.pairs(code // self.num_nodes, code % self.num_nodes), gone
+
+    def forget(self, request: ForgetRequest) -> Store:
+        """Return the store without what a request names, over the same arrays; O(request and the edges of its nodes).
+
+        Raises:
+            InputError: the request does not fit the store, or covers every edge.
+
+        Example:
+            >>> store = Store.of(Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4))
+            >>> store.forget(ForgetRequest.of("node", [3])).removed.tolist()
+            [3]
+        """
+        pairs, nodes = self.resolve(request)
+        less = self.without(pairs) if pairs.numel() else self
+        if not less.num_edges:
+            raise InputError("the request covers everything the model learned from; train a new model instead")
+        return replace(less, removed=np.union1d(self.removed, nodes))
+
     def sample(self, count: int, seed: int) -> Tensor:
         """Draw [2, at most count] distinct retained edges uniformly, (low, high) or (user, item)."""
         if not len(self.indices):
@@ -179,8 +235,11 @@ class Store:
         return torch.from_numpy(np.stack([rows, cols - self.size[0] if self.bipartite else cols]))
 
     def rows(self, name: str, ids: IntArray) -> Tensor:
-        """[n, F] rows of a feature array, copied."""
-        return torch.from_numpy(read(self.features[name], ids))
+        """[n, F] rows of a feature array, copied; those of nodes that are gone are zeros."""
+        found = read(self.features[name], ids)
+        if len(self.removed):
+            found[np.isin(ids if name == "x" else ids + self.size[0], self.removed)] = 0
+        return torch.from_numpy(found)
 
     def graph(self) -> Graph:
         """Copy the retained graph into memory."""
@@ -189,8 +248,21 @@ class Store:
         if self.bipartite:
             kept &= rows < self.size[0]
         edges = self.pairs(rows[kept], np.asarray(self.indices)[kept])
-        features = {name: torch.from_numpy(np.array(value)) for name, value in self.features.items()}
-        return Graph(edges, self.size, self.bipartite, not self.bipartite, features)
+        features = {name: self.rows(name, np.arange(len(value))) for name, value in self.features.items()}
+        removed = None
+        if len(self.removed):
+            removed = torch.zeros(self.num_nodes, dtype=torch.bool)
+            removed[torch.from_numpy(self.removed)] = True
+        return Graph(edges, self.size, self.bipartite, not self.bipartite, features, removed=removed)
+
+    def _nodes(self, kind: str, ids: Tensor, limit: int) -> IntArray:
+        if ids.dim() != 1:
+            raise InputError(f"{kind} ids must have shape [n] (got {list(ids.shape)})")
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= limit:
+            raise InputError(f"{kind} ids must lie in [0, {limit}) (got {low if low < 0 else high})")
+        nodes: IntArray = ids.cpu().long().numpy()
+        return nodes
 
     def _retained(self, rows: IntArray, cols: IntArray) -> npt.NDArray[np.bool_]:
         if not len(self.cut):

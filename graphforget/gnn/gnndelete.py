@@ -39,9 +39,10 @@ Our defaults, where the paper is silent or speaks of edges only:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -175,7 +176,7 @@ class GNNDelete(Unlearner):
         layers = {name: found[name] for name in zori}  # in the order in which they run
         hops = region(split, len(layers), legacy=self.masks == "legacy").to(device)
         masks = [(hops >= 0) & (hops <= depth) for depth in range(1, len(layers) + 1)]
-        inside = data.with_edges(masks[-1][data.edge_index].all(0))
+        inside = replace(data.with_edges(masks[-1][data.edge_index].all(0)), outside=None)
         asked = endpoints(forget)
         kept = [mask.index_fill(0, asked, False).nonzero().flatten() for mask in masks]
         operators = insert(model, list(layers.values()), masks, [_start(self.init, value) for value in zori.values()])
@@ -207,9 +208,34 @@ class GNNDelete(Unlearner):
         with _constant(model, inside, next(iter(layers.values()))):
             epochs = descend(operators, steps, epochs=self.epochs, lr=self.lr, after_epoch=stalled, title="gnndelete")
         notes = {"epochs": epochs, "loss": losses[-1], "region": [int(mask.sum()) for mask in masks]}
+        notes["layers"] = list(layers)
         for parameter in operators.parameters():
             parameter.grad = None
         return Unlearned(model, split.retain, notes)
+
+
+    def place(self, result: Unlearned, nodes: Tensor, num_nodes: int) -> Callable[[nn.Module], object]:
+        """Return what puts the operators that were learned on a part of a graph into a model of the whole graph.
+
+        Args:
+            result: of the part.
+            nodes: [n] the whole graph's ids of the part's nodes.
+            num_nodes: of the whole graph.
+        """
+        stage = cast(nn.ModuleList, cast(nn.ModuleList, getattr(result.model, CHILD))[-1])
+        ids = [nodes[cast(Operator, operator).mask.cpu()] for operator in stage]
+        weights = [cast(Operator, operator).weight.detach() for operator in stage]
+        return functools.partial(_placed, result.record["layers"], ids, weights, num_nodes)
+
+
+def _placed(
+    names: Sequence[str], ids: Sequence[Tensor], weights: Sequence[Tensor], num_nodes: int, model: nn.Module
+) -> None:
+    """Freeze a model and put operators behind its named layers, for the nodes of these ids."""
+    found = dict(model.requires_grad_(False).named_modules())
+    masks = [torch.zeros(num_nodes, dtype=torch.bool).index_fill_(0, rows, True) for rows in ids]
+    masks = [mask.to(weight.device) for mask, weight in zip(masks, weights, strict=True)]
+    insert(model, [found[name] for name in names], masks, [weight.clone() for weight in weights])
 
 
 def layer_loss(z: Tensor, zori: Tensor, asked: Tensor, others: Tensor, kept: Tensor, alpha: float) -> Tensor:

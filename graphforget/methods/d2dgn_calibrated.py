@@ -64,6 +64,8 @@ class CalibratedD2DGN(Unlearner):
         lr: Adam's learning rate.
         refresh: epochs on the retained data before anything else.
         refresh_lr: Adam's learning rate in them.
+        least: retained elements that all samples together hold at least, however small the request.
+        regression: how the calibration tells memory from structure, see :func:`graphforget.calibrate.calibrate`.
     """
 
     forget_weight: float = 60.0
@@ -77,6 +79,8 @@ class CalibratedD2DGN(Unlearner):
     lr: float = 2e-3
     refresh: int = 30
     refresh_lr: float = 5e-3
+    least: int = 1000
+    regression: str = "trees"
 
     needs: ClassVar[tuple[type, ...]] = (Scored,)
     reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
@@ -84,8 +88,9 @@ class CalibratedD2DGN(Unlearner):
     def __post_init__(self) -> None:
         if self.forget_weight < 0:
             raise InputError(f"forget_weight must not be negative (got {self.forget_weight})")
-        if self.samples < 1:
-            raise InputError(f"samples must be at least 1 (got {self.samples})")
+        for name in ("samples", "least"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1 (got {getattr(self, name)})")
         if self.hops < 0:
             raise InputError(f"hops must not be negative (got {self.hops})")
         if self.refresh < 0:
@@ -109,6 +114,8 @@ class CalibratedD2DGN(Unlearner):
             per_element=self.per_element,
             keep=self.keep,
             before=before,
+            regression=self.regression,
+            least=self.least,
         )
         forget, target = (None, None) if found is None else (found.batch, found.target)
         if found is not None:

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from graphforget.errors import NotApplicable
+from graphforget.forget import ForgetRequest
 from graphforget.graph import Graph
 from graphforget.local import unlearn_local
 from graphforget.region import Reach, Region
 from graphforget.store import Store
 from recsys.mmrecun import MMRecUN
 from recsys.models.lightgcn import LightGCN
+from recsys.row_reset import RowReset
 from recsys.task import Recommendation
 from tests.small import both_ways, equal_states, state
 
@@ -36,8 +38,8 @@ PAIRS = GRAPH.edge_index[:, [5, 6]]
 def test_core_rows_are_those_of_the_whole_graph():
     torch.manual_seed(0)
     model = LightGCN(*GRAPH.size, dim=8)
-    retained = STORE.without(PAIRS)
-    found = Region.of(STORE, retained, PAIRS, TASK.depth(model), Reach(scope="khop", near=1, replay=1), None, 0)
+    request = ForgetRequest.of("interaction", PAIRS)
+    found = Region.of(STORE, STORE.forget(request), request, TASK.depth(model), Reach(scope="khop", near=1, replay=1), None, 0)
     users = found.split.data.size[0]
     part = LightGCN(*found.split.data.size, dim=8)
     ids = torch.from_numpy(found.nodes)
@@ -79,3 +81,24 @@ def test_a_graph_of_all_items_is_refused():
     model.item_layers = 1
     with pytest.raises(NotApplicable, match="all items"):
         unlearn_local(MMRecUN(), model, TASK, STORE, PAIRS)
+
+
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_whole_users_and_items_are_drawn_anew_at_the_scale_of_the_whole_table(kind):
+    torch.manual_seed(0)
+    model = LightGCN(*GRAPH.size, dim=64)
+    with torch.no_grad():
+        for table in model.parameters():
+            table.mul_(10)
+    ids, reach = torch.arange(20, 24), Reach(scope="sampled", near=1, replay=1, fan_outs=(2, 1))
+    request = ForgetRequest.of(kind, ids)
+    patch = unlearn_local(RowReset(epochs=1, lr=1e-5), model, TASK, STORE, request, reach=reach)
+    rows, values = patch.rows[f"{kind}_embedding"]
+    drawn = values[torch.isin(rows, ids)]
+    fresh = LightGCN(*GRAPH.size, dim=64)
+    want = getattr(fresh, f"{kind}_embedding").std()
+    assert len(rows) < GRAPH.size[kind == "item"]
+    assert torch.allclose(drawn.std(), want, rtol=0.15)
+    retained = patch.context.graph()
+    assert not torch.isin(retained.edge_index[int(kind == "item")], ids).any()
+    assert len(patch.context.removed) == 4
