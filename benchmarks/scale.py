@@ -11,7 +11,7 @@ Power-law graphs: ten directed edges a node, both ends of an edge drawn with a d
 exponent 3), 32 features. ``--mapped`` leaves the arrays in their files (for 10^8 edges). ``--real`` names data sets.
 ``--accuracy`` also trains, unlearns in full and locally, and reports how far apart the two are on the forgotten edges
 (``js_to_full``) and what they score on test edges (``test_original test_local test_full``).
-``d2dgn_calibrated_quick`` is ours without its refresh, with 10 epochs and a linear calibration.
+``d2dgn_calibrated_quick`` is ours without its refresh, with 10 epochs, a linear calibration and half the reach.
 """
 
 from __future__ import annotations

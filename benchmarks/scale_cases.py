@@ -26,6 +26,7 @@ from graphforget.graph import Graph
 from graphforget.local import Patch, unlearn_local
 from graphforget.mapped import open_store
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.region import Reach
 from graphforget.splits import Splits
 from graphforget.store import Store, give_back
 from graphforget.task import Task
@@ -36,10 +37,13 @@ from recsys.models.lightgcn import LightGCN
 from recsys.task import Recommendation
 
 REAL = ("tolokers", "github", "ddi", "gowalla")
-METHODS: dict[str, Unlearner] = {
-    "utu": UtU(),
-    "d2dgn_calibrated": CalibratedD2DGN(),
-    "d2dgn_calibrated_quick": CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400),
+METHODS: dict[str, tuple[Unlearner, Reach]] = {
+    "utu": (UtU(), Reach()),
+    "d2dgn_calibrated": (CalibratedD2DGN(), Reach()),
+    "d2dgn_calibrated_quick": (
+        CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400),
+        Reach(near=1, replay=1, held_out=1, fan_outs=(3, 2)),
+    ),
 }
 HIDDEN, OUT = 64, 32
 HELD_OUT = 2000
@@ -72,7 +76,8 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
         for turn in range(flags.repeats):
             pairs = store.sample(flags.request, 100 + turn)
             start, begun = time.perf_counter(), time.process_time()
-            patch = unlearn_local(METHODS[method], model, task, store, pairs, held_out=held, seed=turn)
+            how, reach = METHODS[method]
+            patch = unlearn_local(how, model, task, store, pairs, held_out=held, reach=reach, seed=turn)
             seconds.append(time.perf_counter() - start)
             cpu.append(time.process_time() - begun)
         row = {
@@ -95,8 +100,8 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
     epoch = (None, None) if flags.no_epoch else epoch_seconds(task, model, store)
     for row in rows:
         row["epoch_seconds"], row["epoch_cpu_seconds"] = epoch
-        if flags.accuracy and splits is not None and not METHODS[row["method"]].unlinks:
-            row.update(accuracy(task, splits, flags.request, METHODS[row["method"]]))
+        if flags.accuracy and splits is not None and not METHODS[row["method"]][0].unlinks:
+            row.update(accuracy(task, splits, flags.request, *METHODS[row["method"]]))
         yield row
 
 
@@ -111,8 +116,8 @@ def warm_up() -> None:
     for array in frozen:
         array.setflags(write=False)
     for one in (store, Store(frozen[0], frozen[1], store.size, features=store.features)):
-        for method in METHODS.values():
-            unlearn_local(method, model, task, one, graph.pairs()[:, :5], held_out=more[:, 5:40])
+        for method, reach in METHODS.values():
+            unlearn_local(method, model, task, one, graph.pairs()[:, :5], held_out=more[:, 5:40], reach=reach)
 
 
 def in_memory(store: Store) -> Store:
@@ -155,7 +160,7 @@ def epoch_seconds(task: Task[Any], model: nn.Module, store: Store) -> tuple[floa
     return time.perf_counter() - start, time.process_time() - begun
 
 
-def accuracy(task: Task[Any], splits: Splits[Graph], request: int, method: Unlearner) -> Row:
+def accuracy(task: Task[Any], splits: Splits[Graph], request: int, method: Unlearner, reach: Reach) -> Row:
     """Unlearn in full and locally from one trained model, and say how far apart the two are."""
     trained = replace(task, recipe=Recipe(epochs=200, patience=30, lr=5e-3))
     store = Store.of(splits.train)
@@ -166,7 +171,8 @@ def accuracy(task: Task[Any], splits: Splits[Graph], request: int, method: Unlea
     start = time.perf_counter()
     full = method.unlearn(model, trained, split, seed=0).model
     full_seconds = time.perf_counter() - start
-    patch: Patch = unlearn_local(method, model, trained, store, pairs, held_out=splits.val.edge_index, seed=0)
+    held = splits.val.edge_index
+    patch: Patch = unlearn_local(method, model, trained, store, pairs, held_out=held, reach=reach, seed=0)
     local = patch.onto(copy.deepcopy(model))
     batch = trained.elements(split.retain, split.forget)
     outputs = [trained.teacher(one, split.retain)(batch) for one in (full, local, model)]

@@ -32,7 +32,7 @@ s(e)               score: the model's belief in e, a logit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,9 +40,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from graphforget.errors import InputError, unknown
@@ -100,7 +97,8 @@ def calibrate(
         split: the request.
         rng: random stream of the samples.
         samples: how many samples of retained elements, each as large as the request. After a small request the samples
-            grow until all hold ``least`` elements or one holds SHARE of what is retained; then there are more, up to MOST.
+            grow until all hold ``least`` elements or one holds SHARE of what is retained; then there are more, at most
+            MOST.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
         keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora,
             seed 11); None matches the unseen elements of like structure, in their mean level and in their spread
@@ -223,7 +221,7 @@ def _memory(
 ) -> _Memory:
     """Both regressions, means over two halves of the data; each half's residuals are those under the other half."""
     order = np.random.default_rng(seed)
-    with _one_thread():
+    with _one_thread() if regressor is _trees else nullcontext():
         trained, trained_spread = _halves(x_trained, s_trained, x_gone, order, regressor)
         unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order, regressor)
     halves = trained - unseen
@@ -264,11 +262,21 @@ def _trees() -> HistGradientBoostingRegressor:
     )
 
 
-def _linear() -> Any:
-    return make_pipeline(StandardScaler(), Ridge(1.0))
+class _Linear:
+    """Ridge regression on standardised columns; scikit-learn's takes 5 ms to check what is solved in 0.1 ms."""
+
+    def fit(self, x: Array, y: Array) -> _Linear:
+        self.mean, self.scale, self.level = x.mean(0), np.maximum(x.std(0), 1e-12), y.mean()
+        z = (x - self.mean) / self.scale
+        self.weight = np.linalg.solve(z.T @ z + np.eye(x.shape[1]), z.T @ (y - self.level))
+        return self
+
+    def predict(self, x: Array) -> Array:
+        found: Array = (x - self.mean) / self.scale @ self.weight + self.level
+        return found
 
 
-REGRESSIONS: Mapping[str, Callable[[], Any]] = {"trees": _trees, "linear": _linear}
+REGRESSIONS: Mapping[str, Callable[[], Any]] = {"trees": _trees, "linear": _Linear}
 
 
 def spearman_brown(first: Array, second: Array) -> float:

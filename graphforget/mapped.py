@@ -98,9 +98,7 @@ def compact(store: Store, folder: str | Path) -> Path:
         return lambda: (store.rows(name, np.arange(start, min(start + BLOCK, total))).numpy() for start in starts)
 
     features = {name: (value.shape[1], rows(name, len(value))) for name, value in store.features.items()}
-    return write_edges(
-        pieces, store.size, folder, bipartite=store.bipartite, features=features, removed=store.removed
-    )
+    return write_edges(pieces, store.size, folder, bipartite=store.bipartite, features=features, removed=store.removed)
 
 
 def write_edges(

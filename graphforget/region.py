@@ -191,6 +191,7 @@ def _split(
     outside = torch.from_numpy(retained.degree(nodes) - inside)
     if store.bipartite:
         edges = edges[:, edges[0] < store.size[0]]
+
     def wanted(kind: str, ids: Tensor) -> Tensor:
         if ids.dim() == 2:
             return local(*store.ids(ids))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from graphforget.calibrate import MOST, calibrate, spearman_brown
-from graphforget.errors import InputError
+from graphforget.errors import InputError, UnknownName
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn.models import GCN
 from graphforget.gnn.task import LinkPrediction, NodeClassification
@@ -83,14 +83,14 @@ class Table(Task[Rows]):
 
 
 @cache
-def planted(memory, seed: int, *, pick=None, per_element: bool = True):
+def planted(memory, seed: int, *, pick=None, per_element: bool = True, regression: str = "trees"):
     """Calibrate a request of 300 of 4000 trained rows against 1500 unseen ones."""
     model = Memorised(memory, 4000, 5500, seed)
     order = torch.arange(4000) if pick is None else pick(model.x[:4000]).argsort()
     forget, retain = order[:300], order[300:]
     split = ForgetSplit(Rows(torch.arange(4000)), Rows(forget), Rows(retain), Rows(torch.arange(4000, 5500)))
     rng = torch.Generator().manual_seed(seed)
-    found = calibrate(Table(x=model.x), model, split, rng, samples=4, per_element=per_element)
+    found = calibrate(Table(x=model.x), model, split, rng, samples=4, per_element=per_element, regression=regression)
     return found, model.memory[forget]
 
 
@@ -134,8 +134,9 @@ def test_reliability_is_high_where_memory_depends_on_structure_and_low_where_it_
     assert max(flat) < min(varied)
 
 
-def test_a_memory_that_depends_on_structure_is_recovered_element_by_element():
-    found, truth = planted(rising, 1)
+@pytest.mark.parametrize("regression", ["trees", "linear"])
+def test_a_memory_that_depends_on_structure_is_recovered_element_by_element(regression):
+    found, truth = planted(rising, 1, regression=regression)
     delta = found.delta.double()
     assert float(torch.corrcoef(torch.stack([delta, truth]))[0, 1]) > 0.9
     assert float((delta - truth).square().mean().sqrt()) < 0.5 * float(truth.std())
@@ -243,23 +244,29 @@ def test_no_element_is_in_the_graph_that_it_is_asked_in():
 
 
 @pytest.mark.parametrize(
-    ("rows", "request_size", "trained"),
+    ("rows", "request_size", "least", "trained"),
     [
-        (100_000, 1, 1000),
-        (100_000, 40, 1000),
-        (100_000, 250, 1000),
-        (100_000, 2000, 8000),
-        (4000, 1, 1089),
-        (400, 1, 108),
+        (100_000, 1, 1000, 1000),
+        (100_000, 1, 400, 400),
+        (100_000, 40, 1000, 1000),
+        (100_000, 250, 1000, 1000),
+        (100_000, 2000, 1000, 8000),
+        (4000, 1, 1000, 1089),
+        (400, 1, 1000, 108),
     ],
 )
-def test_a_small_request_is_measured_on_more_retained_elements_than_it_has(rows, request_size, trained):
+def test_a_small_request_is_measured_on_more_retained_elements_than_it_has(rows, request_size, least, trained):
     order = torch.arange(rows)
     held_out = Rows(torch.arange(rows, rows + 50))
     split = ForgetSplit(Rows(order), Rows(order[:request_size]), Rows(order[request_size:]), held_out)
     model = Memorised(torch.zeros_like, rows, rows + 50, 0)
-    found = calibrate(Table(x=model.x), model, split, torch.Generator().manual_seed(0), samples=4)
+    found = calibrate(Table(x=model.x), model, split, torch.Generator().manual_seed(0), samples=4, least=least)
     assert found.trained == trained
+
+
+def test_an_unknown_regression_is_refused():
+    with pytest.raises(UnknownName, match="did you mean 'linear'"):
+        planted(constant, 0, regression="linaer")
 
 
 def test_edges_that_were_memorised_show_a_memory():

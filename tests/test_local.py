@@ -139,9 +139,7 @@ def test_a_nodes_request_is_that_of_the_whole_graph():
     assert back[found.split.retain.removed].tolist() == NODES.parts["node"].tolist()
     assert not found.split.retain.x[found.split.retain.removed].any()
     core = found.split.data.core & ~found.split.retain.removed
-    assert torch.allclose(
-        encode(model, found.split.retain)[core], encode(model, whole.retain)[back[core]], atol=1e-5
-    )
+    assert torch.allclose(encode(model, found.split.retain)[core], encode(model, whole.retain)[back[core]], atol=1e-5)
 
 
 def test_a_store_without_nodes_is_the_retained_graph():

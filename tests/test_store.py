@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from graphforget.errors import InputError
+from graphforget.forget import ForgetRequest
 from graphforget.gnn.loaders import NeighborLoader
 from graphforget.gnn.stores import stores
 from graphforget.graph import Graph
@@ -214,6 +215,37 @@ def test_what_a_store_does_not_hold():
     for pairs, message in ((torch.tensor([[0], [99]]), "got 99"), (torch.empty(2, 0), "at least one")):
         with pytest.raises(InputError, match=message):
             store.without(pairs)
+
+
+def test_forgotten_nodes_stay_forgotten_in_files(store, tmp_path):
+    request = ForgetRequest.of("node", [5, 7])
+    retained, want = store.forget(request), sbm().partition(request.parts)[1]
+    assert not torch.equal(store.rows("x", np.array([5, 7])), torch.zeros(2, store.features["x"].shape[1]))
+    for again in (
+        retained,
+        open_store(compact(retained, tmp_path / "retained")),
+        open_store(write(want, tmp_path / "w")),
+    ):
+        assert again.removed.tolist() == [5, 7]
+        assert not again.rows("x", np.array([5, 7])).any()
+        assert torch.equal(again.graph().edge_index, want.edge_index)
+        assert torch.equal(again.graph().removed, want.removed)
+        with pytest.raises(InputError, match="forgotten by an earlier request"):
+            again.forget(request)
+    alone = Store.of(Graph.from_edges(torch.tensor([[0], [1]]), 3, features={"x": torch.ones(3, 2)}))
+    features, _ = stores(alone.forget(ForgetRequest.of("node", [2])))
+    assert features["paper", "x", None].tolist() == [[1, 1], [1, 1], [0, 0]]
+
+
+def test_a_header_with_strange_removed_nodes_is_refused(tmp_path):
+    folder = write(sbm(), tmp_path / "graph")
+    header = json.loads((folder / "header.json").read_text())
+    (folder / "header.json").write_text(json.dumps({**header, "removed": [72]}))
+    with pytest.raises(InputError, match=r"in \[0, 72\)"):
+        open_store(folder)
+    del header["removed"]  # folders of the first version
+    (folder / "header.json").write_text(json.dumps(header))
+    assert not len(open_store(folder).removed)
 
 
 def test_pyg_loads_batches_from_a_folder(tmp_path):

@@ -213,7 +213,6 @@ class GNNDelete(Unlearner):
             parameter.grad = None
         return Unlearned(model, split.retain, notes)
 
-
     def place(self, result: Unlearned, nodes: Tensor, num_nodes: int) -> Callable[[nn.Module], object]:
         """Return what puts the operators that were learned on a part of a graph into a model of the whole graph.
 

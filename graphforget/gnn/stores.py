@@ -78,9 +78,10 @@ class Features(FeatureStore):  # type: ignore[misc]
     def _get_tensor(self, attr: TensorAttr) -> Tensor | None:
         if attr.attr_name not in self.store.features:
             return None
-        if attr.index is None:
+        if attr.index is None and not len(self.store.removed):
             return _shared(self.store.features[attr.attr_name])
-        rows = attr.index if isinstance(attr.index, Tensor) else torch.arange(self.store.num_nodes)[attr.index]
+        every = torch.arange(self.store.num_nodes)
+        rows = every if attr.index is None else attr.index if isinstance(attr.index, Tensor) else every[attr.index]
         return self.store.rows(attr.attr_name, np.asarray(rows))
 
     def _get_tensor_size(self, attr: TensorAttr) -> tuple[int, ...] | None:

@@ -39,7 +39,8 @@ def test_core_rows_are_those_of_the_whole_graph():
     torch.manual_seed(0)
     model = LightGCN(*GRAPH.size, dim=8)
     request = ForgetRequest.of("interaction", PAIRS)
-    found = Region.of(STORE, STORE.forget(request), request, TASK.depth(model), Reach(scope="khop", near=1, replay=1), None, 0)
+    reach = Reach(scope="khop", near=1, replay=1)
+    found = Region.of(STORE, STORE.forget(request), request, TASK.depth(model), reach, None, 0)
     users = found.split.data.size[0]
     part = LightGCN(*found.split.data.size, dim=8)
     ids = torch.from_numpy(found.nodes)
