@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import kernels
+from benchmarks import kernels, scale
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.glance import glance
@@ -234,6 +234,8 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         found["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
     if (RESULTS / "kernels.jsonl").exists():
         found["kernels"] = kernels.markdown(kernels.kept(RESULTS / "kernels.jsonl"))
+    if (RESULTS / "scale.jsonl").exists():
+        found["scale"] = scale.markdown(kernels.kept(RESULTS / "scale.jsonl"))
     return found
 
 

@@ -145,7 +145,8 @@ def markdown(rows: Sequence[Row]) -> str:
     found = {(row["kernel"], row["peer"], row["size"], row["threads"]): row for row in rows}
     heads = "".join(f" ours, {count} thread{'s' * (count > 1)} | peer | ratio |" for count in counts)
     lines = [f"| kernel | peer | size |{heads}", "|---|---|---|" + "---|" * 3 * len(counts)]
-    for kernel, peer, size in dict.fromkeys(key[:3] for key in found):
+    order = list(dict.fromkeys(key[:2] for key in found))
+    for kernel, peer, size in sorted({key[:3] for key in found}, key=lambda key: (order.index(key[:2]), key[2])):
         cells = ""
         for count in counts:
             row = found.get((kernel, peer, size, count))
@@ -162,6 +163,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     """
     try:
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import NullFormatter
     except ImportError as error:
         raise missing_extra("matplotlib", "report") from error
     names = list(dict.fromkeys(row["kernel"] for row in rows))
@@ -184,6 +186,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             style = {"color": "C0", "marker": "o" if threads == 1 else "s", "markersize": 4}
             panel.plot(*zip(*line, strict=True), "-", label=f"ours, {threads}", **style)
         panel.set(xscale="log", yscale="log", title=name, xlabel="size", ylabel="seconds")
+        panel.xaxis.set_minor_formatter(NullFormatter())  # under a decade their labels lie on one another
         panel.legend(fontsize=6)
     for panel in list(panels.flat)[len(names) :]:
         panel.set_visible(False)

@@ -9,8 +9,9 @@ count. ``epoch_seconds`` is one full-batch training epoch of the same model on t
 
 Power-law graphs: ten directed edges a node, both ends of an edge drawn with a density that falls as id^-1/2 (degree
 exponent 3), 32 features. ``--mapped`` leaves the arrays in their files (for 10^8 edges). ``--real`` names data sets.
-``--accuracy`` also trains, unlearns in full and locally, and reports how far apart the two are on the forgotten edges
-(``js_to_full``) and what they score on test edges (``test_original test_local test_full``).
+``--accuracy`` also trains an original and two golds, unlearns in full and locally, and reports on the forgotten edges
+the distance to gold (``js_original js_local js_full``) beside that of the golds to one another (``floor``), how far
+local is from full (``js_local_to_full``), and the scores on test edges (``test_original test_local test_full``).
 ``d2dgn_calibrated_quick`` is ours without its refresh, with 10 epochs, a linear calibration and half the reach.
 """
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="requests, of which the median counts")
     parser.add_argument("--mapped", action="store_true", help="leave the arrays in their files")
     parser.add_argument("--no-epoch", action="store_true", help="do not time a training epoch")
-    parser.add_argument("--accuracy", action="store_true", help="compare with the full scope (real graphs)")
+    parser.add_argument("--accuracy", action="store_true", help="compare with gold and the full scope (real graphs)")
     parser.add_argument("--folder", type=Path, default=None, metavar="DIR", help="keep the graphs here")
     parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here, and go on")
     parser.add_argument("--plot", type=Path, default=None, metavar="FILE", help="draw the lines, log-log")
@@ -159,6 +160,30 @@ def table(rows: Sequence[Row]) -> Table:
     return made
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """The same as Markdown: every graph and method; then, of real graphs, the distance to gold, local and in full."""
+    lines = [
+        "| graph | directed edges | method | seconds | an epoch costs | peak | its arrays | region |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (not row["graph"].startswith("power-law"), row["edges"], row["graph"])):
+        epoch = "" if row["epoch_seconds"] is None else f"{row['epoch_seconds'] / row['seconds']:.3g}x"
+        region = f"{row['region']:,} nodes" if row["region"] else ""
+        cells = (f"{row['seconds']:.2g} s", epoch, f"{row['peak_mib']:.0f} MiB", f"{row['arrays_mib']:.0f} MiB", region)
+        lines.append(f"| {row['graph']} | {row['edges']:,} | {row['method']} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| graph | method | JS to gold: original | local | full | floor | test: original | local | full | in full |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if "floor" in row:
+            distances = " | ".join(f"{row[key]:.2g}" for key in ("js_original", "js_local", "js_full", "floor"))
+            tests = " | ".join(f"{row[f'test_{which}']:.3f}" for which in ("original", "local", "full"))
+            lines.append(f"| {row['graph']} | {row['method']} | {distances} | {tests} | {row['full_seconds']:.3g} s |")
+    return "\n".join(lines)
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Draw seconds and peak memory of power-law graphs against their edges, log-log.
 
@@ -169,19 +194,22 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise missing_extra("matplotlib", "report") from error
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     mine = sorted((row for row in rows if row["graph"].startswith("power-law")), key=lambda row: row["edges"])
     for number, method in enumerate(dict.fromkeys(row["method"] for row in mine)):
-        line = [row for row in mine if row["method"] == method]
-        edges = [row["edges"] for row in line]
-        for panel, key in zip(panels, ("seconds", "peak_mib"), strict=True):
-            panel.plot(edges, [max(row[key], 1e-6) for row in line], "o-", color=f"C{number}", label=method)
+        for style, ending in (("o-", ""), ("s:", "-mapped")):
+            line = [row for row in mine if row["method"] == method and row["graph"].endswith("-mapped") == bool(ending)]
+            edges, label = [row["edges"] for row in line], f"{method}{', from files' if ending else ''}"
+            for panel, key in zip(panels, ("seconds", "peak_mib"), strict=True):
+                if line:
+                    panel.plot(edges, [max(row[key], 1e-6) for row in line], style, color=f"C{number}", label=label)
     for panel, key, label in zip(panels, ("epoch_seconds", "arrays_mib"), ("one epoch", "arrays"), strict=True):
         points = sorted({(row["edges"], row[key]) for row in mine if row[key] is not None})
         panel.plot([edges for edges, _ in points], [value for _, value in points], "k--", label=label)
     for panel, key in zip(panels, ("seconds", "peak MiB"), strict=True):
         panel.set(xscale="log", yscale="log", xlabel="directed edges", ylabel=key)
-        panel.legend(fontsize=8)
+    named = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

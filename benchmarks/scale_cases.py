@@ -8,7 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,11 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
         }
         rows.append(row)
     epoch = (None, None) if flags.no_epoch else epoch_seconds(task, model, store)
+    judge = Judge.of(task, splits, flags.request) if flags.accuracy and splits is not None else None
     for row in rows:
         row["epoch_seconds"], row["epoch_cpu_seconds"] = epoch
-        if flags.accuracy and splits is not None and not METHODS[row["method"]][0].unlinks:
-            row.update(accuracy(task, splits, flags.request, *METHODS[row["method"]]))
+        if judge is not None:
+            row.update(judge.figures(*METHODS[row["method"]]))
         yield row
 
 
@@ -160,29 +161,68 @@ def epoch_seconds(task: Task[Any], model: nn.Module, store: Store) -> tuple[floa
     return time.perf_counter() - start, time.process_time() - begun
 
 
-def accuracy(task: Task[Any], splits: Splits[Graph], request: int, method: Unlearner, reach: Reach) -> Row:
-    """Unlearn in full and locally from one trained model, and say how far apart the two are."""
-    trained = replace(task, recipe=Recipe(epochs=200, patience=30, lr=5e-3))
-    store = Store.of(splits.train)
-    _, model = task_and_model(store)
-    trained.fit(model, splits.train, splits.val, seed=0)
-    pairs = store.sample(request, 100)
-    split = ForgetSplit.of(splits.train, ForgetRequest.of("edge", pairs), splits.val)
-    start = time.perf_counter()
-    full = method.unlearn(model, trained, split, seed=0).model
-    full_seconds = time.perf_counter() - start
-    held = splits.val.edge_index
-    patch: Patch = unlearn_local(method, model, trained, store, pairs, held_out=held, reach=reach, seed=0)
-    local = patch.onto(copy.deepcopy(model))
-    batch = trained.elements(split.retain, split.forget)
-    outputs = [trained.teacher(one, split.retain)(batch) for one in (full, local, model)]
-    scores = [trained.evaluate(one, split.retain, splits.test)[task.score_name] for one in (model, local, full)]
-    return {
-        "js_to_full": float(metrics.js(outputs[1], outputs[0]).mean()),
-        "js_original_to_full": float(metrics.js(outputs[2], outputs[0]).mean()),
-        **dict(zip(("test_original", "test_local", "test_full"), scores, strict=True)),
-        "full_seconds": full_seconds,
-    }
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A trained original of a real graph, a request, and two golds, which never saw what it names.
+
+    Args:
+        task: with a recipe.
+        splits: the data.
+        split: the request.
+        original: the trained model.
+        golds: retrained from other seeds.
+    """
+
+    task: Task[Any]
+    splits: Splits[Graph]
+    split: ForgetSplit[Graph]
+    original: nn.Module
+    golds: tuple[nn.Module, nn.Module]
+
+    @classmethod
+    def of(cls, task: Task[Any], splits: Splits[Graph], request: int) -> Judge:
+        """Train all three."""
+        task = replace(task, recipe=Recipe(epochs=200, patience=30, lr=5e-3))
+        store = Store.of(splits.train)
+        split = ForgetSplit.of(splits.train, ForgetRequest.of("edge", store.sample(request, 100)), splits.val)
+        _, model = task_and_model(store)
+        first, second = (task.fit(task.fresh(model, seed), split.retain, split.held_out, seed=seed) for seed in (1, 2))
+        return cls(task, splits, split, task.fit(model, splits.train, splits.val, seed=0), (first, second))
+
+    def figures(self, method: Unlearner, reach: Reach) -> Row:
+        """Unlearn in full and locally; distances on the forgotten to gold (mean of two) and between the golds."""
+        start = time.perf_counter()
+        full = method.unlearn(self.original, self.task, self.split, seed=0).model
+        seconds = time.perf_counter() - start
+        patch: Patch = unlearn_local(
+            method,
+            self.original,
+            self.task,
+            Store.of(self.splits.train),
+            self.split.forget.pairs(),
+            held_out=self.splits.val.edge_index,
+            reach=reach,
+            seed=0,
+        )
+        local = patch.onto(copy.deepcopy(self.original))
+        models = {"original": self.original, "local": local, "full": full}
+        scores = {
+            f"test_{name}": self.task.evaluate(model, self.split.retain, self.splits.test)[self.task.score_name]
+            for name, model in models.items()
+        }
+        return {
+            "floor": self.apart(*self.golds),
+            **{f"js_{name}": sum(self.apart(model, gold) for gold in self.golds) / 2 for name, model in models.items()},
+            "js_local_to_full": self.apart(local, full),
+            **scores,
+            "full_seconds": seconds,
+        }
+
+    def apart(self, one: nn.Module, other: nn.Module) -> float:
+        """Mean JS of two models on the forgotten, each asked on the retained graph."""
+        batch = self.task.elements(self.split.retain, self.split.forget)
+        outputs = [self.task.teacher(model, self.split.retain)(batch) for model in (one, other)]
+        return float(metrics.js(*outputs).mean())
 
 
 def status(key: str) -> float:

@@ -12,6 +12,7 @@ small table larger rows than a large one, so those of the region get the scale t
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -28,6 +29,7 @@ from graphforget.store import IntArray, Store
 from graphforget.task import Task
 from graphforget.unlearner import Unlearned, Unlearner, unwrap
 
+log = logging.getLogger(__name__)
 CONSTANT = 1.2  # variances of tables of n and 2 n rows that are closer than this do not depend on the rows
 
 
@@ -95,7 +97,8 @@ def unlearn_local(
     """Unlearn a small request at a cost that follows the request, not the graph.
 
     Args:
-        method: any that returns the model's own parameters, or is :class:`Placed`.
+        method: any that returns the model's own parameters, or is :class:`Placed`. Calibrated D2DGN without refresh,
+            which would train on the region alone.
         model: the trained model; left untouched until :meth:`Patch.onto`.
         task: how such models run.
         store: the graph.
@@ -127,6 +130,8 @@ def unlearn_local(
         raise InputError(f"local unlearning needs a task that is Sliced (got {type(task).__name__})")
     if isinstance(request, Tensor):
         request = ForgetRequest.of("edge", request)
+    if getattr(method, "refresh", 0):
+        log.warning("refresh=%s trains on the region alone, and the rest pays for it: take refresh=0", method.refresh)  # type: ignore[attr-defined]
     retained = store.forget(request)
     if method.unlinks:
         return Patch({}, {}, retained, {"scope": "none"})

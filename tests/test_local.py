@@ -187,6 +187,12 @@ def test_auto_samples_where_the_whole_region_is_too_large():
     assert len(few.nodes) < len(whole.nodes)
 
 
+def test_a_refresh_on_a_region_is_warned_of(caplog):
+    method = CalibratedD2DGN(epochs=1, refresh=1)
+    unlearn_local(method, GCN(8, 6, 4), TASK, STORE, PAIRS, held_out=HELD)
+    assert "take refresh=0" in caplog.text
+
+
 def test_what_is_refused():
     model = GCN(8, 6, 4)
     with pytest.raises(NotApplicable, match="bound to its nodes"):

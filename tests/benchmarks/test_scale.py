@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from benchmarks import scale
-from benchmarks.scale_cases import measured
+from benchmarks.scale_cases import METHODS, Judge, measured
 from graphforget.errors import InputError
+from graphforget.gnn.task import LinkPrediction
 from graphforget.mapped import open_store
+from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.region import Reach
+from graphforget.splits import split_edges
+from tests.small import both_ways, sbm
 
 KEYS = ("method", "edges", "request", "seconds", "peak_mib", "epoch_seconds")
 
@@ -34,6 +39,22 @@ def test_a_graph_is_measured(tmp_path, mapped):
 def range_of(count):
 
     return np.arange(count)
+
+
+def test_local_and_full_are_judged_by_gold():
+    splits = split_edges(sbm(200, inside=0.1, between=0.01))
+    judge = Judge.of(LinkPrediction(), splits, 5)
+    assert not both_ways(judge.split.forget.edge_index) & both_ways(judge.split.retain.edge_index)
+    found = judge.figures(*METHODS["utu"])
+    assert found["js_original"] == found["js_local"] == found["js_full"] > 0  # unlinking changes no weight
+    assert found["js_local_to_full"] == 0
+    assert found["floor"] == judge.apart(*judge.golds) > 0
+    moved = judge.figures(CalibratedD2DGN(refresh=0, epochs=2, lr=0.1), Reach())
+    assert moved["js_original"] == found["js_original"] != moved["js_local"]
+    assert 0.5 < found["test_original"] <= 1
+    row = {"graph": "sbm", "method": "utu", "edges": 1, "seconds": 1.0, "epoch_seconds": None, "peak_mib": 1.0}
+    text = scale.markdown([{**row, "arrays_mib": 1.0, "region": 0, **found}])
+    assert text.count("| sbm |") == 2
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, capsys):
