@@ -25,9 +25,9 @@ LADDER = """
 errors
 kernels losses metrics unpickle resolve page
 graph sparse
+forget splits
 store
 mapped
-forget splits
 parallel
 checkpoint
 region
