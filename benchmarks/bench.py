@@ -20,7 +20,6 @@ from benchmarks.domains import Asked, Domain, Drawn
 from graphforget import catalog
 from graphforget.cost import Cost, measure
 from graphforget.forget import ForgetSplit
-from graphforget.graph import Graph
 from graphforget.methods.retrain import Retrain
 from graphforget.report import Row
 from graphforget.splits import Splits
@@ -66,12 +65,12 @@ class Bench:
         return self.domain.draw(self.cell, splits)
 
     @property
-    def splits(self) -> Splits[Graph]:
+    def splits(self) -> Splits[Any]:
         """Train, validation and test."""
         return self._drawn.splits
 
     @cached_property
-    def steps(self) -> list[ForgetSplit[Graph]]:
+    def steps(self) -> list[ForgetSplit[Any]]:
         """The request, or the sequence of requests, resolved."""
         splits, request, _ = self._drawn
         requests = request.batches(self.batches) if self.batches > 1 else [request]
@@ -81,16 +80,16 @@ class Bench:
         return found
 
     @cached_property
-    def whole(self) -> ForgetSplit[Graph]:
+    def whole(self) -> ForgetSplit[Any]:
         """The whole request on all the data, even when it is served as a sequence."""
         if self.batches == 1:
             return self.steps[0]
         return ForgetSplit.of(self.splits.train, self._drawn.request, self.splits.val)
 
     @cached_property
-    def task(self) -> Task[Graph]:
+    def task(self) -> Task[Any]:
         """How the models run."""
-        made: Task[Graph] = catalog.task(self.cell.task)(recipe=self.recipe, **self.domain.options(self.cell))
+        made: Task[Any] = catalog.task(self.cell.task)(recipe=self.recipe, **self.domain.options(self.cell))
         return made
 
     def more(self, result: Unlearned) -> Row:

@@ -11,7 +11,6 @@ from torch import nn
 
 from benchmarks.cell import Cell
 from graphforget.forget import ForgetRequest, ForgetSplit
-from graphforget.graph import Graph
 from graphforget.report import Row
 from graphforget.splits import Splits
 from graphforget.task import Task
@@ -28,7 +27,7 @@ class Drawn(NamedTuple):
         target: the item that planted users push, where there is one.
     """
 
-    splits: Splits[Graph]
+    splits: Splits[Any]
     request: ForgetRequest
     target: int | None = None
 
@@ -36,9 +35,9 @@ class Drawn(NamedTuple):
 class Asked(NamedTuple):
     """A request made ready for a domain's own figures."""
 
-    task: Task[Graph]
-    split: ForgetSplit[Graph]
-    test: Graph
+    task: Task[Any]
+    split: ForgetSplit[Any]
+    test: Any
     request: ForgetRequest
     target: int | None
 
@@ -83,9 +82,9 @@ class Domain:
     methods: tuple[str, ...]
     ratio: float
     recipes: dict[str, Recipe]
-    load: Callable[[Cell, Path | None], Splits[Graph]]
-    draw: Callable[[Cell, Splits[Graph]], Drawn]
-    build: Callable[[Cell, Splits[Graph]], nn.Module]
+    load: Callable[[Cell, Path | None], Splits[Any]]
+    draw: Callable[[Cell, Splits[Any]], Drawn]
+    build: Callable[[Cell, Splits[Any]], nn.Module]
     shape: Callable[[Cell], Any]
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
@@ -96,9 +95,10 @@ class Domain:
 
 
 def of(dataset: str) -> Domain:
-    """The domain of a data set: recommenders by the table of their cards, else graphs."""
+    """The domain of a data set, by the table that names its module; graphs have all the others."""
     from benchmarks.graphs import GRAPHS
     from benchmarks.recommenders import RECOMMENDERS
-    from recsys.cards import DATASETS
+    from recsys import cards
 
-    return RECOMMENDERS if dataset in DATASETS else GRAPHS
+    known: dict[str, Domain] = dict.fromkeys(cards.DATASETS, RECOMMENDERS)
+    return known.get(dataset, GRAPHS)

@@ -168,6 +168,8 @@ def _sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: in
 
 def _absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
     """[B] bool: no retained element has the label, so that a model trained on the rest never learns it at all."""
+    if gone.label.is_floating_point():  # the targets of a regression are no labels: every one is another
+        return torch.zeros(gone.size, dtype=torch.bool)
     kept = torch.cat([batch.label for batch in task.batches(split.retain, split.untouched, None)])
     return ~torch.isin(gone.label, kept)
 

@@ -30,6 +30,8 @@ TASKS: dict[str, str] = {
     "link": "graphforget.gnn.task:LinkPrediction",
     "node": "graphforget.gnn.task:NodeClassification",
     "recommend": "recsys.task:Recommendation",
+    "image": "graphforget.vision.task:ImageClassification",
+    "regression": "graphforget.regression.task:Regression",
 }
 
 

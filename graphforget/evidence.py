@@ -140,8 +140,7 @@ def distances(
     task: Task[Any], split: ForgetSplit[Any], part: str, batch: Batch, outputs: Tensor, truth: Sequence[Tensor]
 ) -> Row:
     """Mean distance of outputs [B, C] to each gold's; on retain also near the request and far from it."""
-    label = batch.label.to(outputs.device)
-    each = [metrics.to_gold(outputs, gold, label) for gold in truth]
+    each = [task.to_gold(outputs, gold, batch) for gold in truth]
     found: Row = {(part, name): mean(one[name] for one in each) for name in each[0]}
     if part == "retain" and isinstance(task, Local):
         js = torch.stack([metrics.js(outputs, gold) for gold in truth]).mean(0)
@@ -176,10 +175,11 @@ def membership(
     belief = {part: task.scores(after[part], batches[part]).double() for part in PARTS}
     earlier = task.scores(before["forget"], batches["forget"])
     threshold = attack.threshold_attack(belief["forget"], belief["test"], seed=0)
-    posterior = _posterior(after, belief)
-    rows = thinned(len(after["retain"]))
-    others = before["retain"][rows], after["retain"][rows]
-    leak = attack.update_leakage(before["forget"], after["forget"], *others, seed=0)
+    then, now = ({part: task.posterior(out[part], batches[part]) for part in PARTS} for out in (before, after))
+    posterior = _posterior(now, belief)
+    rows = thinned(len(now["retain"]))
+    others = then["retain"][rows], now["retain"][rows]
+    leak = attack.update_leakage(then["forget"], now["forget"], *others, seed=0)
     return {
         ("all", "auc_retain_vs_forget"): metrics.auc(belief["retain"], belief["forget"]),
         ("all", "auc_forget_vs_unseen"): metrics.auc(belief["forget"], belief["test"]),

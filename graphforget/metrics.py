@@ -186,6 +186,25 @@ def to_gold(outputs: Tensor, gold: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
+def wasserstein(outputs_a: Tensor, outputs_b: Tensor) -> float:
+    """Return the Wasserstein-1 distance between two sets of values [n, D] and [m, D], the mean over the D columns.
+
+    Raises:
+        InputError: empty, not [n, D], NaN, or another D.
+
+    Example:
+        >>> wasserstein(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [2.0]]))
+        2.0
+    """
+    from scipy.stats import wasserstein_distance
+
+    a, b = check_rows(outputs_a, "outputs_a", columns=1).cpu(), check_rows(outputs_b, "outputs_b", columns=1).cpu()
+    if a.shape[1] != b.shape[1]:
+        raise InputError(f"both must have the same columns (got {a.shape[1]} and {b.shape[1]})")
+    each = [float(wasserstein_distance(p.numpy(), q.numpy())) for p, q in zip(a.T, b.T, strict=True)]
+    return sum(each) / len(each)
+
+
 def mi_ratio(before: Tensor, after: Tensor) -> float:
     """Return the mean of p_before / p_after: over 1, the forgotten look less like members than they did.
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphforget import parallel
+from graphforget import metrics, parallel
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.fresh import fresh
@@ -149,6 +149,14 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def evaluate(self, model: nn.Module, context: D, view: D, reference: Tensor | None = None) -> dict[str, float]:
         """Score a model on a view; with the gold's outputs on the view's elements, its distance to gold as well."""
+
+    def to_gold(self, outputs: Tensor, gold: Tensor, batch: Batch) -> dict[str, float]:
+        """Mean distances of outputs [B, C] to gold's on the same elements; of class distributions by default."""
+        return metrics.to_gold(outputs, gold, batch.label.to(outputs.device))
+
+    def posterior(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[B, C >= 2] what a membership attack sees of each element, as logits; the outputs by default."""
+        return outputs
 
     def held_out_score(self, model: nn.Module, context: D, held_out: D) -> float:
         """The figure that training watches on held-out data; higher is better."""

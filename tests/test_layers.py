@@ -34,6 +34,7 @@ region
 train
 fresh
 task
+classes samples
 calibrate distill
 unlearner
 local

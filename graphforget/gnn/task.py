@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from graphforget import metrics, parallel
+from graphforget.classes import ClassTask
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.gnn import minibatch, sparse
@@ -262,7 +263,7 @@ class LinkPrediction(GraphTask):
             "belief": float(positive.sigmoid().mean()),
         }
         if reference is not None:
-            found |= metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
+            found |= self.to_gold(outputs, reference, batch)
         return found
 
     def held_out_score(self, model: nn.Module, context: Graph, held_out: Graph) -> float:
@@ -296,7 +297,7 @@ class LinkPrediction(GraphTask):
 
 
 @dataclass(frozen=True)
-class NodeClassification(GraphTask):
+class NodeClassification(ClassTask[Graph], GraphTask):
     """Labels of nodes by the softmax of the model's output.
 
     Example:
@@ -306,8 +307,6 @@ class NodeClassification(GraphTask):
         >>> sorted(NodeClassification().evaluate(GCN(3, 4, 2), graph, graph))
         ['accuracy', 'belief', 'f1']
     """
-
-    score_name: ClassVar[str] = "accuracy"
 
     def read_out(self, hidden: Tensor, batch: Batch) -> Tensor:
         """[B, C] rows of the model's output."""
@@ -321,39 +320,6 @@ class NodeClassification(GraphTask):
         nodes = nodes[view.y[nodes] >= 0]
         if len(nodes):
             yield from self._chunks(Batch(nodes, view.y[nodes], isolated(context, view)), rng)
-
-    def evaluate(
-        self, model: nn.Module, context: Graph, view: Graph, reference: Tensor | None = None
-    ) -> dict[str, float]:
-        """accuracy, f1 (macro), mean belief in the own label; with gold's outputs the distance to gold."""
-        batch = self.elements(context, view)
-        outputs = self.teacher(model, context)(batch)
-        label = batch.label.to(outputs.device)
-        found = {
-            "accuracy": metrics.accuracy(outputs, label),
-            "f1": metrics.f1_macro(outputs, label),
-            "belief": float(self.scores(outputs, batch).sigmoid().mean()),
-        }
-        if reference is not None:
-            found |= metrics.to_gold(outputs, reference, batch.label.to(outputs.device))
-        return found
-
-    def held_out_score(self, model: nn.Module, context: Graph, held_out: Graph) -> float:
-        """Accuracy, with the mean log-likelihood as tie-breaker."""
-        batch = self.elements(context, held_out)
-        outputs = self.teacher(model, context)(batch)
-        return metrics.accuracy(outputs, batch.label) - 1e-3 * float(self.criterion(outputs, batch).mean())
-
-    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """[B] logit of the own label: z_y minus the log-sum-exp of the others."""
-        label = batch.label.to(outputs.device)[:, None]
-        own = outputs.gather(1, label).squeeze(1)
-        return own - outputs.scatter(1, label, -torch.inf).logsumexp(1)
-
-    def shift(self, outputs: Tensor, batch: Batch, delta: Tensor) -> Tensor:
-        """[B, C] outputs with the own label's logit lowered by delta, the others kept."""
-        label = batch.label.to(outputs.device)[:, None]
-        return outputs.scatter_add(1, label, -delta.to(outputs)[:, None])
 
     def structure(self, context: Graph, batch: Batch) -> npt.NDArray[np.float64]:
         """[B, 2 or 3] see :func:`graphforget.gnn.structure.node_structure`."""

@@ -1,0 +1,1 @@
+"""Regressors: loaders, reference models, the task, and one paper a file."""

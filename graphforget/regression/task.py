@@ -1,0 +1,97 @@
+"""How regressors are run, trained and scored: ``model(x) -> [B, D]`` for targets [N, D].
+
+The belief in a row is how near the prediction is to its target: minus the distance. A membership attack sees nothing
+else of a regressor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from graphforget import metrics
+from graphforget.errors import unknown
+from graphforget.samples import Samples, SampleTask
+from graphforget.task import Batch
+from graphforget.train import Recipe
+
+RECIPE = Recipe(epochs=200, patience=20, lr=1e-3, batch_size=256, eval_every=1)  # our default
+LOSSES = ("l1", "mse")
+
+
+@dataclass(frozen=True)
+class Regression(SampleTask):
+    """Real targets [N, D] by absolute or squared error.
+
+    Args:
+        recipe: see :class:`graphforget.task.Task`.
+        factory: see :class:`graphforget.task.Task`.
+        layer_names: see :class:`graphforget.samples.SampleTask`.
+        error: ``l1`` or ``mse``, the loss that models are trained with.
+
+    Example:
+        >>> data = Samples(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]]))
+        >>> task = Regression()
+        >>> task.evaluate(torch.nn.Identity(), data, data)
+        {'mae': 0.5, 'rmse': 0.7071067690849304}
+    """
+
+    recipe: Recipe = RECIPE
+    error: str = "l1"
+
+    score_name: ClassVar[str] = "mae"
+
+    def __post_init__(self) -> None:
+        if self.error not in LOSSES:
+            raise unknown("error", self.error, LOSSES)
+
+    def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[B] absolute or squared error, mean over the D targets."""
+        apart = outputs - batch.label.to(outputs)
+        return (apart.abs() if self.error == "l1" else apart.square()).mean(1)
+
+    def divergence(self, teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+        """[B] squared distance of two predictions."""
+        return (student - teacher).square().mean(1)
+
+    def evaluate(
+        self, model: nn.Module, context: Samples, view: Samples, reference: Tensor | None = None
+    ) -> dict[str, float]:
+        """mae, rmse; with gold's predictions the distance to gold."""
+        batch = self.elements(context, view)
+        outputs = self.teacher(model, context)(batch)
+        apart = outputs - batch.label.to(outputs)
+        found = {"mae": float(apart.abs().mean()), "rmse": float(apart.square().mean().sqrt())}
+        return found if reference is None else found | self.to_gold(outputs, reference, batch)
+
+    def held_out_score(self, model: nn.Module, context: Samples, held_out: Samples) -> float:
+        """Minus the mean error that the models are trained with."""
+        batch = self.elements(context, held_out)
+        return -float(self.criterion(self.teacher(model, context)(batch), batch).mean())
+
+    def to_gold(self, outputs: Tensor, gold: Tensor, batch: Batch) -> dict[str, float]:
+        """Wasserstein-1 distance between the predictions' distributions (mean over targets), their rmse, their bias."""
+        return {
+            "w1_to_gold": metrics.wasserstein(outputs, gold),
+            "rmse_to_gold": float((outputs - gold).square().mean().sqrt()),
+            "shift_to_gold": float((outputs - gold).mean()),
+        }
+
+    def posterior(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[B, 2] logits [0, belief]."""
+        belief = self.scores(outputs, batch)
+        return torch.stack([torch.zeros_like(belief), belief], dim=1)
+
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[B] minus the root mean squared distance of the prediction to the target."""
+        return -(outputs - batch.label.to(outputs)).square().mean(1).sqrt()
+
+    def shift(self, outputs: Tensor, batch: Batch, delta: Tensor) -> Tensor:
+        """[B, D] predictions moved away from the target by delta; at most to it, where delta is negative."""
+        apart = outputs - batch.label.to(outputs)
+        length = apart.square().mean(1).sqrt()
+        way = torch.where(length[:, None] > 0, apart / length[:, None].clamp(min=1e-12), torch.ones_like(apart))
+        return outputs + way * torch.maximum(delta.to(outputs), -length)[:, None]

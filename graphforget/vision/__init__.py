@@ -1,0 +1,1 @@
+"""Image classifiers: loaders, reference models, the task, and one paper a file."""
