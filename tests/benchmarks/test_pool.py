@@ -9,10 +9,8 @@ import sys
 import pytest
 
 from benchmarks import runner
-from benchmarks.graphs import GRAPHS
 from benchmarks.pool import THREADS, stream
 from graphforget.errors import InputError, MissingExtra, PeerLost
-from graphforget.train import Recipe
 
 PAIRS = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)]
 
@@ -69,8 +67,6 @@ def test_ray_gives_the_same(monkeypatch):
 @pytest.mark.slow
 def test_a_sweep_on_processes_writes_the_rows_of_one(tmp_path, monkeypatch):
     words = ["--methods", "retrain", "finetune", "--seeds", "3", "4", "--golds", "2", "--ratio", "10", "--epochs", "6"]
-    monkeypatch.setitem(GRAPHS.recipes, "link", Recipe(lr=1e-2))
-
     def rows(name: str, *more: str) -> list[str]:
         out = tmp_path / f"{name}.jsonl"
         assert runner.main("karate", [*words, "--cache", str(tmp_path / name), "--out", str(out), *more]) == 0
