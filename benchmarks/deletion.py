@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.output import printed, refused
+from benchmarks.output import kept, printed, refused
 from graphforget.cost import measure
 from graphforget.deletion.choose import applicable
 from graphforget.deletion.deployment import Deployment, DriftBudget, method_of, task_of
@@ -207,8 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     flags = parser.parse_args(argv)
     console = Console(stderr=True)
-    lines = flags.out.read_text(encoding="utf-8").splitlines() if flags.out and flags.out.exists() else []
-    known = {(row["part"], row["data"]): row for row in map(json.loads, lines)}
+    known = {(row["part"], row["data"]): row for row in kept(flags.out)}
     rows = []
     try:
         for part in flags.parts:

@@ -7,7 +7,6 @@ not been run; ``--write README.md`` puts them between their markers.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.glance import glance
 from benchmarks.markdown import table
+from benchmarks.output import kept
 from benchmarks.runner import main as run_benchmark
 from benchmarks.speed import markdown
 from graphforget.report import Report
@@ -230,12 +230,12 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         ]
         found[marker] = glance(Report({}, rows))
     if (RESULTS / "speed.jsonl").exists():
-        rows = [json.loads(line) for line in (RESULTS / "speed.jsonl").read_text(encoding="utf-8").splitlines()]
+        rows = kept(RESULTS / "speed.jsonl")
         found["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
     if (RESULTS / "kernels.jsonl").exists():
-        found["kernels"] = kernels.markdown(kernels.kept(RESULTS / "kernels.jsonl"))
+        found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():
-        found["scale"] = scale.markdown(kernels.kept(RESULTS / "scale.jsonl"))
+        found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
     return found
 
 

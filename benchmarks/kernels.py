@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import kernel_graphs, kernel_recsys
-from benchmarks.output import printed, refused
+from benchmarks.output import kept, printed, refused
 from benchmarks.pairing import Pair, Row, measure
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 
@@ -119,13 +119,6 @@ def pairs(flags: argparse.Namespace) -> Iterator[Pair]:
         for name in flags.kernels:
             if name in kernel_recsys.CASES:
                 yield from kernel_recsys.CASES[name](data)
-
-
-def kept(out: Path | None) -> list[Row]:
-    """The rows that an earlier run has written."""
-    if out is None or not out.exists():
-        return []
-    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from graphforget.errors import GraphforgetError
+
+
+def kept(out: Path | None) -> list[dict[str, Any]]:
+    """The rows that earlier runs have written to a file; none where there is no file yet."""
+    if out is None or not out.exists():
+        return []
+    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 
 def printed(rows: Sequence[Mapping[str, Any]], as_json: bool, table: Callable[[Any], Table]) -> int:

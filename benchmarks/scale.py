@@ -12,7 +12,9 @@ exponent 3), 32 features. ``--mapped`` leaves the arrays in their files (for 10^
 ``--accuracy`` also trains an original and two golds, unlearns in full and locally, and reports on the forgotten edges
 the distance to gold (``js_original js_local js_full``) beside that of the golds to one another (``floor``), how far
 local is from full (``js_local_to_full``), and the scores on test edges (``test_original test_local test_full``).
-``d2dgn_calibrated_quick`` is ours without its refresh, with 10 epochs, a linear calibration and half the reach.
+``d2dgn_calibrated`` asks first whether anything is remembered (here mostly: no); ``d2dgn_calibrated_trained`` trains
+whatever the answer, and so does ``d2dgn_calibrated_quick``, without its refresh, with 10 epochs, a linear calibration
+and half the reach.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.output import printed, refused
+from benchmarks.output import kept, printed, refused
 from benchmarks.scale_cases import METHODS, REAL, measured
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 from graphforget.mapped import write_edges
@@ -94,8 +96,7 @@ def check(flags: argparse.Namespace) -> None:
 
 def collected(flags: argparse.Namespace, argv: list[str], scratch: Path, console: Console) -> Iterator[Row]:
     """Yield what ``--out`` holds, then what is measured, graph by graph."""
-    kept = [] if flags.out is None or not flags.out.exists() else flags.out.read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in kept]
+    rows = kept(flags.out)
     yield from rows
     done = {(row["graph"], row["method"], row["request"]) for row in rows}
     for name in [*(f"power-law-{edges}" for edges in flags.edges), *flags.real]:

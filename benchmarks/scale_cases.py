@@ -40,8 +40,9 @@ REAL = ("tolokers", "github", "ddi", "gowalla")
 METHODS: dict[str, tuple[Unlearner, Reach]] = {
     "utu": (UtU(), Reach()),
     "d2dgn_calibrated": (CalibratedD2DGN(), Reach()),
+    "d2dgn_calibrated_trained": (CalibratedD2DGN(trained_from=0), Reach()),  # whatever is remembered
     "d2dgn_calibrated_quick": (
-        CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400),
+        CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400, trained_from=0),
         Reach(near=1, replay=1, held_out=1, fan_outs=(3, 2)),
     ),
 }

@@ -24,7 +24,7 @@ from benchmarks.arguments import read_fields
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
 from benchmarks.graphs import GRAPHS
-from benchmarks.output import printed, refused
+from benchmarks.output import kept, printed, refused
 from graphforget import catalog
 from graphforget.cost import Cost, measure
 from graphforget.errors import GraphforgetError
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             row
             for name in flags.datasets
             for pool in flags.pool
-            for row in kept(flags.out, name, pool) or measured(name, pool, methods, flags, console)
+            for row in known(flags.out, name, pool) or measured(name, pool, methods, flags, console)
         ]
     except GraphforgetError as error:
         return refused(error)
@@ -75,10 +75,9 @@ def method_of(text: str) -> Unlearner:
     return made
 
 
-def kept(out: Path | None, dataset: str, pool: str) -> list[dict[str, Any]]:
+def known(out: Path | None, dataset: str, pool: str) -> list[dict[str, Any]]:
     """The rows of a request that an earlier run has written."""
-    lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
-    return [row for row in map(json.loads, lines) if (row["dataset"], row["pool"]) == (dataset, pool)]
+    return [row for row in kept(out) if (row["dataset"], row["pool"]) == (dataset, pool)]
 
 
 def measured(

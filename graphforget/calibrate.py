@@ -125,13 +125,13 @@ def calibrate(
         raise InputError("calibration needs retained elements that the request does not touch (got none); use finetune")
     base = task.teacher(model, split.retain)(gone)
     x_gone = task.structure(split.retain, gone)
-    size, samples = _sampled(task, split, gone.size, samples, least)
-    trained = [_asked(task, model, split, task.sample(split.untouched, size, rng)) for _ in range(samples)]
+    size, samples = sampled(task, split, gone.size, samples, least)
+    trained = [asked(task, model, split, task.sample(split.untouched, size, rng)) for _ in range(samples)]
     x_trained, s_trained = np.concatenate([x for x, _ in trained]), np.concatenate([s for _, s in trained])
     held_out = next(iter(task.batches(split.retain, split.held_out, None)), None)
     if held_out is None:
         raise InputError("calibration needs held-out elements (got none); pass validation data to ForgetSplit.of")
-    x_unseen, s_unseen = _asked(task, model, split, held_out)
+    x_unseen, s_unseen = asked(task, model, split, held_out)
     scores = task.scores(base, gone).double().cpu().numpy()
     if per_element and min(len(s_unseen), len(s_trained)) >= SMALLEST:
         seed = int(rng.initial_seed() % 2**31)
@@ -150,23 +150,23 @@ def calibrate(
         drift = _believed(task, before, task.unlinked(split, held_out), held_out) - s_unseen
         left = float(np.clip(1 - (fell.mean() - drift.mean()) / mean, 0, 1))
     memory = left * torch.from_numpy(mean + varying).to(base)
-    absent = _absent(task, split, gone).to(base.device)
-    if bool(absent.any()):
-        level = _stranger(task, model, split, gone, absent).to(base)
-        memory = torch.where(absent, task.scores(base, gone) - level, memory)
+    strange = absent(task, split, gone).to(base.device)
+    if bool(strange.any()):
+        level = _stranger(task, model, split, gone, strange).to(base)
+        memory = torch.where(strange, task.scores(base, gone) - level, memory)
     target = task.shift(base, gone, memory)
     counts = len(s_trained), len(s_unseen)
     return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left)
 
 
-def _sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: int, least: int) -> tuple[int, int]:
+def sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: int, least: int) -> tuple[int, int]:
     """(elements a sample, samples)."""
     retained = sum(batch.size for batch in task.batches(split.retain, split.untouched, None))
     size = max(request, min(-(-least // samples), int(SHARE * retained)))
     return size, max(samples, min(MOST, -(-least // size)))
 
 
-def _absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
+def absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
     """[B] bool: no retained element has the label, so that a model trained on the rest never learns it at all."""
     if gone.label.is_floating_point():  # the targets of a regression are no labels: every one is another
         return torch.zeros(gone.size, dtype=torch.bool)
@@ -185,7 +185,8 @@ def _stranger(task: Any, model: nn.Module, split: ForgetSplit[Any], gone: Batch,
     return level
 
 
-def _asked(task: Any, model: nn.Module, split: ForgetSplit[Any], batch: Batch) -> tuple[Array, Array]:
+def asked(task: Any, model: nn.Module, split: ForgetSplit[Any], batch: Batch) -> tuple[Array, Array]:
+    """([B, K] structure, [B] scores) of elements that are not in the context."""
     context = task.unlinked(split, batch)
     return task.structure(context, batch), _believed(task, model, context, batch)
 

@@ -131,6 +131,7 @@ class ForgetSplit(Generic[D]):
         retain: what is left; the context of every unlearned model.
         held_out: validation data without the forgotten; test data is never in it.
         digest: of the request, for caches.
+        part_of: number of elements of the data that this split was cut out of; None where it is all of the data.
     """
 
     data: D
@@ -138,6 +139,7 @@ class ForgetSplit(Generic[D]):
     retain: D
     held_out: D
     digest: str = ""
+    part_of: int | None = None
 
     @classmethod
     def of(cls, data: D, request: ForgetRequest, held_out: D) -> ForgetSplit[D]:

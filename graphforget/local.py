@@ -98,7 +98,7 @@ def unlearn_local(
 
     Args:
         method: any that returns the model's own parameters, or is :class:`Placed`. Calibrated D2DGN without refresh,
-            which would train on the region alone.
+            which would train on the region alone where there is something to forget.
         model: the trained model; left untouched until :meth:`Patch.onto`.
         task: how such models run.
         store: the graph.
@@ -112,7 +112,7 @@ def unlearn_local(
 
     Raises:
         InputError: an element is not there, or method, task and request do not fit together.
-        NotApplicable: the method's result is bound to the nodes it was computed on.
+        NotApplicable: the method's result is bound to the nodes it was computed on, or it is gold.
 
     Example:
         >>> from graphforget.gnn.models import GCN
@@ -126,17 +126,20 @@ def unlearn_local(
     """
     if not method.drop_in and not isinstance(method, Placed):
         raise NotApplicable(f"{type(method).__name__} returns a model that is bound to its nodes; run it on the Graph")
+    if method.whole:
+        raise NotApplicable(f"{type(method).__name__} needs all that is retained; run it on the Graph")
     if not isinstance(task, Sliced):
         raise InputError(f"local unlearning needs a task that is Sliced (got {type(task).__name__})")
     if isinstance(request, Tensor):
         request = ForgetRequest.of("edge", request)
     if getattr(method, "refresh", 0):
         log.warning("refresh=%s trains on the region alone, and the rest pays for it: take refresh=0", method.refresh)  # type: ignore[attr-defined]
-    retained = store.forget(request)
+    pairs, nodes = store.resolve(request)
+    retained = store.less(pairs, nodes)
     if method.unlinks:
         return Patch({}, {}, retained, {"scope": "none"})
     inner = unwrap(model)
-    region = Region.of(store, retained, request, task.depth(inner), reach or Reach(), held_out, seed)
+    region = Region.of(store, retained, request, (pairs, nodes), task.depth(inner), reach or Reach(), held_out, seed)
     part = _Part.of(inner, task, store, region.nodes)
     result = method.unlearn(part.model, part.task(task), region.split, seed=seed)
     state = result.model.state_dict()

@@ -13,7 +13,7 @@ The result is a :class:`~graphforget.forget.ForgetSplit` of small Graphs, on whi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,7 @@ class Region:
         store: Store,
         retained: Store,
         request: ForgetRequest,
+        resolved: tuple[Tensor, IntArray],
         hops: int,
         reach: Reach,
         held_out: Tensor | None,
@@ -96,13 +97,14 @@ class Region:
         Args:
             store: the whole graph.
             retained: ``store.forget(request)``.
-            request: what :meth:`graphforget.store.Store.resolve` takes.
+            request: what is forgotten.
+            resolved: ``store.resolve(request)``.
             hops: depth of the halo: the model's layers.
             reach: how far to look.
             held_out: [2, m] validation edges, or None.
             seed: of all samples.
         """
-        pairs, gone = store.resolve(request)
+        pairs, gone = resolved
         ends = np.unique(np.concatenate([gone, *(store.ids(pairs) if pairs.numel() else ())]))
         count = max(pairs.shape[1], 1)
         seen = _some(held_out, reach.held_out * count, derive(seed, 1), store)
@@ -214,7 +216,8 @@ def _split(
     asked = local(*store.ids(seen)) if seen.numel() else seen
     held = Graph(asked, size, store.bipartite, features=data.features)
     asks = ForgetRequest({kind: wanted(kind, ids) for kind, ids in request.parts.items()})
-    return ForgetSplit.of(data, asks, held)
+    edges_in_all = store.num_edges if store.bipartite else store.num_edges // 2
+    return replace(ForgetSplit.of(data, asks, held), part_of=edges_in_all)
 
 
 def _features(store: Store, nodes: IntArray, users: int) -> Iterator[tuple[str, Tensor]]:

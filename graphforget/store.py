@@ -196,7 +196,14 @@ class Store:
             >>> store.forget(ForgetRequest.of("node", [3])).removed.tolist()
             [3]
         """
-        pairs, nodes = self.resolve(request)
+        return self.less(*self.resolve(request))
+
+    def less(self, pairs: Tensor, nodes: IntArray) -> Store:
+        """Return the store without what :meth:`resolve` found.
+
+        Raises:
+            InputError: this is every edge.
+        """
         less = self.without(pairs) if pairs.numel() else self
         if not less.num_edges:
             raise InputError("the request covers everything the model learned from; train a new model instead")

@@ -77,6 +77,7 @@ class Unlearner(ABC):
     needs: ClassVar[tuple[type, ...]] = ()
     reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
     drop_in: ClassVar[bool] = True
+    whole: ClassVar[bool] = False  # needs all that is retained: what it does with a part of it means nothing
     unlinks: ClassVar[bool] = False  # the retained context is the whole result: no weight changes
 
     @abstractmethod
@@ -146,7 +147,7 @@ class Unlearner(ABC):
             part: getattr(split, part) if part in self.reads else Guarded(name, part)
             for part in ("data", "forget", "retain", "held_out")
         }
-        return ForgetSplit(**parts, digest=split.digest)
+        return ForgetSplit(**parts, digest=split.digest, part_of=split.part_of)
 
     def _check_drop_in(self, original: nn.Module, result: nn.Module) -> None:
         before = {name: value.shape for name, value in original.state_dict().items()}

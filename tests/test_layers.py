@@ -36,6 +36,7 @@ fresh
 task
 classes samples
 calibrate distill
+remembered
 unlearner
 local
 attack relearn

@@ -39,7 +39,7 @@ class Bound(UtU):
 
 
 def region(model, reach, store=STORE, held_out=None):
-    return Region.of(store, store.forget(EDGES), EDGES, TASK.depth(model), reach, held_out, 0)
+    return Region.of(store, store.forget(EDGES), EDGES, store.resolve(EDGES), TASK.depth(model), reach, held_out, 0)
 
 
 @pytest.mark.parametrize("name", [*MODELS, "pyg"])
@@ -71,7 +71,7 @@ def test_the_forgotten_is_in_no_context_and_the_elements_stay_in_the_core():
 
 def test_an_edge_named_in_both_directions_is_one():
     twice = ForgetRequest.of("edge", torch.cat([PAIRS, PAIRS.flip(0)], dim=1))
-    split = Region.of(STORE, STORE.forget(twice), twice, 2, Reach(), None, 0).split
+    split = Region.of(STORE, STORE.forget(twice), twice, STORE.resolve(twice), 2, Reach(), None, 0).split
     assert split.forget.num_edges == 6
     assert split.data.num_edges == len(both_ways(split.data.edge_index))
 
@@ -86,7 +86,16 @@ def test_a_sampled_sum_is_right_on_average():
     want = model.conv1(x, hub.unlinked(pair).edge_index)[0]
     total = torch.zeros_like(want)
     for seed in range(200):
-        part = Region.of(store, store.forget(request), request, 1, Reach(scope="sampled", fan_outs=(20,)), None, seed)
+        part = Region.of(
+            store,
+            store.forget(request),
+            request,
+            store.resolve(request),
+            1,
+            Reach(scope="sampled", fan_outs=(20,)),
+            None,
+            seed,
+        )
         encode(model, part.split.retain)
         at = int(np.searchsorted(part.nodes, 0))
         total += model.conv1(part.split.retain.x, part.split.retain.edge_index)[at] / 200
@@ -132,7 +141,9 @@ def test_only_touched_rows_of_a_table_change(tmp_path):
 
 def test_a_nodes_request_is_that_of_the_whole_graph():
     model = GCN(8, 6, 4)
-    found = Region.of(STORE, STORE.forget(NODES), NODES, TASK.depth(model), Reach(scope="khop"), None, 0)
+    found = Region.of(
+        STORE, STORE.forget(NODES), NODES, STORE.resolve(NODES), TASK.depth(model), Reach(scope="khop"), None, 0
+    )
     back = torch.from_numpy(found.nodes)
     whole = ForgetSplit.of(GRAPH, NODES, GRAPH.with_edges(torch.zeros(GRAPH.num_edges, dtype=torch.bool)))
     assert both_ways(back[found.split.gone.edge_index]) == both_ways(whole.gone.edge_index)

@@ -19,6 +19,9 @@ it over-forgets. Here
 Everything propagates on the retained graph. At the end the student goes back on the straight line towards the preserver
 as far as that lowers (1) + (2) + (3): Adam's first steps are as large as ``lr`` however small the gradient.
 
+After a request under a thousandth of the data it is asked first whether anything of the kind is remembered
+(:mod:`graphforget.remembered`). Where that cannot be told from nothing, only the links go and no weight changes.
+
 ``refresh=0, epochs=10`` leaves the first step out and stops early: a third of the time, and further from gold.
 
 With ``scope`` the retained elements are all of them, or those within ``hops`` of the request plus a sample as large;
@@ -39,11 +42,13 @@ from graphforget.calibrate import calibrate
 from graphforget.distill import combine, paired
 from graphforget.errors import InputError, unknown
 from graphforget.methods.finetune import go_on
+from graphforget.remembered import remembered
 from graphforget.task import Ask, Batch, Local, Scored, Task
-from graphforget.train import descend
+from graphforget.train import descend, seeded
 from graphforget.unlearner import Job, Unlearned, Unlearner
 
 SMALL_REGION = 0.3
+TINY = 1e-3  # share of the data
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
 
 
@@ -66,6 +71,8 @@ class CalibratedD2DGN(Unlearner):
         refresh_lr: Adam's learning rate in them.
         least: retained elements that all samples together hold at least, however small the request.
         regression: how the calibration tells memory from structure, see :func:`graphforget.calibrate.calibrate`.
+        trained_from: standard errors that the memory of a request under a thousandth of the data must stand above none
+            before a weight is changed (:func:`graphforget.remembered.remembered`; our default); 0 always trains.
     """
 
     forget_weight: float = 60.0
@@ -81,6 +88,7 @@ class CalibratedD2DGN(Unlearner):
     refresh_lr: float = 5e-3
     least: int = 1000
     regression: str = "trees"
+    trained_from: float = 2.0
 
     needs: ClassVar[tuple[type, ...]] = (Scored,)
     reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
@@ -101,6 +109,8 @@ class CalibratedD2DGN(Unlearner):
     def _unlearn(self, job: Job) -> Unlearned:
         task, split, context = job.task, job.split, job.split.retain
         preserver, before = job.original, None
+        if self._nothing_to_forget(job):
+            return Unlearned(job.model, context, {})
         if self.refresh:
             title = "d2dgn calibrated: refresh"
             job.notes["refreshed"] = go_on(job, epochs=self.refresh, lr=self.refresh_lr, title=title)
@@ -149,6 +159,22 @@ class CalibratedD2DGN(Unlearner):
         )
         job.notes["step"] = self._shorten(job, preserver, steps)
         return Unlearned(job.model, context, {})
+
+    def _nothing_to_forget(self, job: Job) -> bool:
+        """Is the request tiny and its memory not to be told from none? Training could only move away from gold then."""
+        task, split = job.task, job.split
+        asked = sum(batch.size for batch in task.batches(split.retain, split.gone, None))
+        total = split.part_of or asked + sum(b.size for b in task.batches(split.retain, split.untouched, None))
+        if self.trained_from <= 0 or asked >= TINY * total:
+            return False
+        with seeded(job.seed) as rng:  # a stream of its own: whoever trains draws as if nothing had been asked
+            job.notes["remembered"] = remembered(
+                task, job.original, split, rng, samples=self.samples, least=self.least, regression=self.regression
+            )
+        if job.notes["remembered"] >= self.trained_from:
+            return False
+        job.notes.update(step=0.0, epochs=0)
+        return True
 
     def _shorten(self, job: Job, preserver: nn.Module, steps: Callable[[int], Iterator[Tensor]]) -> float:
         """Go back on the line to the preserver as far as the loss asks for; return the share of the way that is left.

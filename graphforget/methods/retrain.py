@@ -18,6 +18,7 @@ from graphforget.unlearner import Job, Unlearned, Unlearner
 class Retrain(Unlearner):
     """Train a new model from scratch on the retained data; ``seed`` sets its initialisation."""
 
+    whole: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"retain", "held_out"})
 
     def _unlearn(self, job: Job) -> Unlearned:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmarks import kernels
+from benchmarks.output import kept
 from benchmarks.pairing import Pair, measure
 
 KEYS = ["kernel", "peer", "size", "threads", "ours_s", "peer_s", "ratio"]
@@ -38,7 +39,7 @@ def test_the_picture_is_drawn(out):
 
 
 def test_markdown_has_a_line_a_pair_and_columns_a_number_of_threads(out):
-    rows = kernels.kept(out)
+    rows = kept(out)
     lines = kernels.markdown([*rows, {**rows[0], "threads": 2}]).splitlines()
     assert "ours, 1 thread | peer | ratio | ours, 2 threads | peer | ratio |" in lines[0]
     assert len(lines) == 2 + len(rows)

@@ -40,7 +40,7 @@ def test_core_rows_are_those_of_the_whole_graph():
     model = LightGCN(*GRAPH.size, dim=8)
     request = ForgetRequest.of("interaction", PAIRS)
     reach = Reach(scope="khop", near=1, replay=1)
-    found = Region.of(STORE, STORE.forget(request), request, TASK.depth(model), reach, None, 0)
+    found = Region.of(STORE, STORE.forget(request), request, STORE.resolve(request), TASK.depth(model), reach, None, 0)
     users = found.split.data.size[0]
     part = LightGCN(*found.split.data.size, dim=8)
     ids = torch.from_numpy(found.nodes)
