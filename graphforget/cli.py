@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 
 from graphforget import __version__
-from graphforget.deletion import commands
+from graphforget.deletion import commands, readings
 from graphforget.errors import GraphforgetError, MissingExtra
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(commands.app)
+app.add_typer(readings.app)
 
 
 class Half(str, Enum):

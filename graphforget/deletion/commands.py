@@ -1,4 +1,4 @@
-"""The commands of the deletion workflow. Thin: each opens a store, calls one function and prints what it returns.
+"""The commands of the deletion workflow that change a store. Thin: each opens it, calls one function, prints the result.
 
 Exit codes: 0 done, 1 failed verification, 2 bad input, 3 inconclusive.
 """
@@ -6,16 +6,13 @@ Exit codes: 0 done, 1 failed verification, 2 bad input, 3 inconclusive.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from graphforget.deletion.door import Delimiter, Golds, Json, KeyFile, Operator, Requests, Root, Signed, opened, told
 from graphforget.deletion.output import (
-    listed,
     print_plan,
     print_refusals,
     print_states,
@@ -25,9 +22,8 @@ from graphforget.deletion.output import (
     show,
     tell,
     verdict_row,
-    wide,
 )
-from graphforget.errors import GraphforgetError, InputError
+from graphforget.errors import InputError
 
 if TYPE_CHECKING:
     from graphforget.deletion.receive import Received
@@ -36,52 +32,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 EXITS = {"pass": 0, "fail": 1, "inconclusive": 3}
-
-Root = Annotated[Path, typer.Argument(help="Folder of the store.")]
-Requests = Annotated[str | None, typer.Argument(help="New requests: .csv, .jsonl, .parquet, or - for standard input.")]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", help="The controller's key; else GRAPHFORGET_KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Delimiter = Annotated[str, typer.Option(help="Delimiter of a CSV.")]
-Golds = Annotated[int | None, typer.Option(min=0, help="Models to retrain for the evidence; default: as affordable.")]
-Signed = Annotated[Path | None, typer.Option("--sign", help="PEM of a private key that signs the receipts.")]
-Operator = Annotated[str | None, typer.Option(help="Who runs it, for the receipt; default: the login name.")]
-
-
-@contextmanager
-def told(as_json: bool) -> Iterator[None]:
-    """End with exit code 2 and one line where something is wrong with the input."""
-    try:
-        yield
-    except (GraphforgetError, OSError) as error:
-        words = str(error)
-        if not isinstance(error, GraphforgetError):  # a path that the user named
-            words = (
-                f"{str(error.filename or 'a file')!r} cannot be used (got {error.strerror or error}); check the path"
-            )
-        if as_json:
-            show({"error": words, "exit": 2})
-        console = Console(stderr=True)
-        console.print("[bold red]error:[/]", end=" ")
-        console.print(words, highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def opened(root: Path, key_file: Path | None, *, write: bool = True) -> Iterator[Store]:
-    """Open a store, as its only writer unless told otherwise."""
-    from graphforget.deletion.keys import load_key
-    from graphforget.deletion.store import Store
-    from graphforget.train import progress
-
-    store = Store(root, load_key(key_file))
-    try:
-        if write:
-            with store.writing(), progress():
-                yield store
-        else:
-            yield store
-    finally:
-        store.close()
 
 
 @app.command()
@@ -243,59 +193,6 @@ def verify(
 
 
 @app.command()
-def report(
-    store: Root,
-    version: Annotated[int | None, typer.Option(help="Default: the newest with a receipt.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Default: beside the receipt.")] = None,
-    card: Annotated[Path | None, typer.Option(help="A model card to put the unlearning history into.")] = None,
-    log: Annotated[list[str] | None, typer.Option(help="NAME:TARGET, tensorboard, mlflow or wandb; repeat.")] = None,
-    key_file: KeyFile = None,
-    as_json: Json = False,
-) -> None:
-    """Write report.html: one file that opens offline, a page for the privacy officer and the evidence."""
-    with told(as_json), opened(store, key_file, write=False) as it:
-        from graphforget.deletion.file_report import tell_others, write_report
-        from graphforget.deletion.loggers import logger
-
-        trackers = [logger(each) for each in log or ()]
-        path = write_report(it, version, out)
-        others = tell_others(it, version, path, card=card, trackers=trackers)
-    show({"report": str(path), **others}) if as_json else tell(f"wrote {path}")
-
-
-@app.command("verify-receipt")
-def verify_receipt(
-    receipt: Annotated[Path, typer.Argument(help="The receipt.")],
-    store: Annotated[Path | None, typer.Option(help="Compare with the files of this store as well.")] = None,
-    public_key: Annotated[Path | None, typer.Option(help="PEM: check the signature beside it as well.")] = None,
-    key_file: KeyFile = None,
-    as_json: Json = False,
-) -> None:
-    """Check a receipt offline: one changed byte fails. With the key, a receipt made by somebody else fails as well."""
-    with told(as_json):
-        import os
-
-        from graphforget.deletion.keys import VARIABLE, load_key
-        from graphforget.deletion.receipt import verify_receipt as check
-
-        key = load_key(key_file) if key_file is not None or os.environ.get(VARIABLE) else None
-        from graphforget.deletion.signature import verify_signature
-
-        wrong = check(receipt, key=key, root=store)
-        wrong += verify_signature(receipt, public_key) if public_key else []
-    also = {"seal": key, "store": store, "signature": public_key}
-    checked = ["bytes", "digest", "parent", *(name for name, given in also.items() if given)]
-    if as_json:
-        show({"receipt": str(receipt), "checked": checked, "problems": wrong, "exit": int(bool(wrong))})
-    elif wrong:
-        for each in wrong:
-            tell(f"wrong: {each}")
-    else:
-        tell(f"{receipt}: unchanged ({', '.join(checked)} checked)")
-    raise typer.Exit(int(bool(wrong)))
-
-
-@app.command()
 def rollback(
     store: Root,
     to: Annotated[int, typer.Option(help="The version to go back to.")],
@@ -334,93 +231,6 @@ def purge(
         tell(f"destroyed versions: {gone}; left: {', '.join(map(str, found.left))}")
         for each in found.files:
             tell(f"destroyed {each}")
-
-
-@app.command("check-train")
-def check_train(
-    store: Root,
-    data: Annotated[str, typer.Argument(help="The next training data: as for init --data.")],
-    vocabulary: Annotated[str | None, typer.Option(help="Its external ids: .json or .parquet.")] = None,
-    key_file: KeyFile = None,
-    as_json: Json = False,
-) -> None:
-    """Find deleted elements that come back in the next training data; exit code 1 if there are any."""
-    with told(as_json), opened(store, key_file, write=False) as it:
-        from graphforget.deletion.sources import Source, load
-        from graphforget.deletion.suppress import check_train as check
-
-        task = it.deployment.task if ":" not in it.deployment.task else "link"
-        splits, names = load(Source(data, task, vocabulary))
-        found = check(it.queue, it.key, splits, names, it.vocabulary())
-    if as_json:
-        show({"returned": [each._asdict() for each in found], "exit": int(bool(found))})
-    elif not found:
-        tell("nothing that was deleted is in this data")
-    else:
-        listed([f"back: the {each.kind} of request {each.request_id}, in {each.rows} rows" for each in found])
-    raise typer.Exit(int(bool(found)))
-
-
-@app.command()
-def status(
-    store: Root,
-    out: Annotated[Path | None, typer.Option(help="Write the replies as CSV (DROP's codes).")] = None,
-    suppression: Annotated[Path | None, typer.Option(help="Write the suppression list as JSON lines.")] = None,
-    key_file: KeyFile = None,
-    as_json: Json = False,
-) -> None:
-    """Say where the requests stand, and write the replies and the suppression list."""
-    with told(as_json), opened(store, key_file, write=False) as it:
-        from graphforget.deletion.files import write
-        from graphforget.deletion.suppress import replies, suppression_lines
-
-        states, wrong = it.queue.counts(), it.problems()
-        if out is not None:
-            write(out, replies(it.queue).encode())
-        if suppression is not None:
-            write(suppression, suppression_lines(it.queue))
-        found = {"head": it.head, "versions": it.versions(), "states": states, "problems": wrong}
-    if as_json:
-        show(found)
-    else:
-        tell(f"version {found['head']} is served; versions: {', '.join(map(str, it.versions()))}")
-        print_states(states)
-        for each in wrong:
-            tell(f"wrong: {each}")
-    raise typer.Exit(int(bool(wrong)))
-
-
-@app.command()
-def export(
-    store: Root,
-    out: Annotated[Path, typer.Option(help="A new folder; of a RecBole deployment the new .pth.")],
-    onnx: Annotated[bool, typer.Option("--onnx", help="Of a GNN: ONNX beside the torch.export program.")] = False,
-    key_file: KeyFile = None,
-    as_json: Json = False,
-) -> None:
-    """Write the head for its servers: weights, data without the forgotten, embedding tables, program or checkpoint."""
-    with told(as_json), opened(store, key_file, write=False) as it:
-        from graphforget.deletion.hand_over import hand_over
-
-        files = [str(path) for path in hand_over(it, out, onnx=onnx)]
-    if as_json:
-        show({"files": files})
-    else:
-        for each in files:
-            tell(f"wrote {each}")
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Name what is installed and what is broken in this environment, with the remedy; exit code 1 if something is."""
-    from graphforget.deletion.doctor import diagnose, table
-
-    found = diagnose()
-    if as_json:
-        show(found.model_dump())
-    else:
-        wide().print(table(found))
-    raise typer.Exit(int(not found.healthy))
 
 
 def _config(path: Path | None) -> dict[str, Any]:
