@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from graphforget import catalog
+from graphforget import catalog, row_interop
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn import interop
@@ -30,7 +32,7 @@ class Forgotten(NamedTuple):
 
     model: nn.Module
     data: Any
-    split: ForgetSplit[Graph]
+    split: ForgetSplit[Any]
     record: Mapping[str, Any]
 
 
@@ -41,24 +43,28 @@ def unlearn(
     *,
     edges: Tensor | Sequence[Sequence[int]] | None = None,
     nodes: Tensor | Sequence[int] | None = None,
+    samples: Tensor | Sequence[int] | None = None,
     method: str | Unlearner = "d2dgn_calibrated",
-    task: str | Task[Any] = "link",
+    task: str | Task[Any] | None = None,
     held_out: Any = None,
     seed: int = 0,
 ) -> Forgotten:
-    """Unlearn edges, nodes or a request from a trained GNN.
+    """Unlearn edges, nodes, samples or a request from a trained model.
 
     Args:
-        model: the trained model, ``model(x, edge_index) -> [N, d]``; left untouched.
-        data: what it was trained on: a Graph, PyG Data or HeteroData, a DGL graph, a scipy matrix, a networkx graph.
-        request: what to forget; or name ``edges`` or ``nodes``, or set ``edge_forget_mask`` / ``node_forget_mask`` on a
-            PyG Data.
+        model: the trained model, left untouched: ``model(x, edge_index) -> [N, d]``, or of rows ``model(x) -> [B, C]``.
+        data: what it was trained on: a Graph, PyG Data or HeteroData, a DGL graph, a scipy matrix, a networkx graph; of
+            rows Samples, a pair (x, y) or a Dataset of such pairs.
+        request: what to forget; or name ``edges``, ``nodes`` or ``samples``, or set ``edge_forget_mask`` /
+            ``node_forget_mask`` on a PyG Data.
         edges: [2, n] pairs.
         nodes: [n] ids.
+        samples: [n] row ids.
         method: catalog key or a configured method.
-        task: ``link``, ``node`` or a configured task.
-        held_out: validation data, never trained on: a graph of the same kind, [2, m] true edges (link) or [m] node ids
-            with labels in ``data`` (node). Calibration and retraining need it.
+        task: ``link``, ``node``, ``image``, ``regression`` or a configured task; None takes ``link`` for a graph, and
+            for rows what their targets are.
+        held_out: validation data, never trained on: data of the same kind, [2, m] true edges (link) or [m] ids of nodes
+            or rows in ``data``. Calibration and retraining need it.
         seed: of everything random.
 
     Raises:
@@ -73,10 +79,12 @@ def unlearn(
         >>> result.data.num_edges, type(result.data).__name__
         (10, 'Data')
     """
-    graph = interop.to_graph(data)
     chosen = catalog.method(method)() if isinstance(method, str) else method
-    runs = catalog.task(task)() if isinstance(task, str) else task
-    asked = _request(data, request, edges, nodes)
+    if row_interop.is_rows(data):
+        return _of_rows(model, data, _named(request, sample=samples), chosen, task, held_out, seed)
+    graph = interop.to_graph(data)
+    runs = catalog.task(task or "link")() if task is None or isinstance(task, str) else task
+    asked = _named(request, edge=edges, node=nodes) or interop.request_from_masks(data)
     view = _held_out(graph, held_out)
     if isinstance(held_out, Tensor) and held_out.dim() == 1 and view.node_mask is not None:
         trained = torch.ones_like(view.node_mask) if graph.node_mask is None else graph.node_mask
@@ -86,16 +94,37 @@ def unlearn(
     return Forgotten(result.model, interop.like(data, result.context), split, result.record)
 
 
-def _request(data: Any, request: ForgetRequest | None, edges: Any, nodes: Any) -> ForgetRequest:
+def _of_rows(
+    model: nn.Module,
+    data: Any,
+    request: ForgetRequest | None,
+    method: Unlearner,
+    task: str | Task[Any] | None,
+    held_out: Any,
+    seed: int,
+) -> Forgotten:
+    """The door for independent rows."""
+    rows = row_interop.to_samples(data)
+    if request is None:
+        raise InputError("nothing to forget was named (got no request and no samples); pass samples=[row, ...]")
+    usual = "regression" if rows.y.is_floating_point() else "image"
+    runs = catalog.task(task or usual)() if task is None or isinstance(task, str) else task
+    view = rows.view(torch.zeros(len(rows.x), dtype=torch.bool, device=rows.y.device))
+    if isinstance(held_out, Tensor):  # rows of this very data, never trained on
+        view = view.view(view.mask_of(held_out))
+        rows = rows.without(view)
+    elif held_out is not None:
+        view = row_interop.to_samples(held_out)
+    split = ForgetSplit.of(rows, request, view)
+    result = method.unlearn(model, runs, split, seed=seed)
+    return Forgotten(result.model, row_interop.like(data, rows, result.context), split, result.record)
+
+
+def _named(request: ForgetRequest | None, **ids: Any) -> ForgetRequest | None:
+    """The request and the ids named by kind, as one; None where nothing is named."""
     given = [request] if request is not None else []
-    given += [ForgetRequest.of("edge", edges)] if edges is not None else []
-    given += [ForgetRequest.of("node", nodes)] if nodes is not None else []
-    if not given:
-        given = [interop.request_from_masks(data)]
-    total = given[0]
-    for one in given[1:]:
-        total = total + one
-    return total
+    given += [ForgetRequest.of(kind, each) for kind, each in ids.items() if each is not None]
+    return reduce(add, given) if given else None
 
 
 def _held_out(graph: Graph, held_out: Any) -> Graph:

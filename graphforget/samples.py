@@ -73,6 +73,19 @@ class Samples:
         """[n] ids of the rows this view speaks for."""
         return torch.arange(len(self.x)) if self.mask is None else self.mask.nonzero().flatten().cpu()
 
+    def mask_of(self, ids: Tensor) -> Tensor:
+        """[N] bool of row ids [n].
+
+        Raises:
+            InputError: ids out of range.
+        """
+        low, high = (int(ids.min()), int(ids.max())) if ids.numel() else (0, -1)
+        if low < 0 or high >= len(self.x):
+            raise InputError(f"row ids must lie in [0, {len(self.x)}) (got {low if low < 0 else high})")
+        mask = torch.zeros(len(self.x), dtype=torch.bool, device=self.y.device)
+        mask[ids.to(mask.device)] = True
+        return mask
+
     def view(self, mask: Tensor) -> Samples:
         """The same arrays, speaking for other rows ([N] bool)."""
         return replace(self, mask=mask)

@@ -35,6 +35,7 @@ train
 fresh
 task
 classes samples
+row_interop
 calibrate distill
 remembered
 unlearner

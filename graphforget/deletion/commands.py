@@ -1,4 +1,4 @@
-"""The commands that change a store of the deletion workflow. Thin: each opens it, calls one function, prints the result.
+"""The commands that change a store of the deletion workflow. Each opens it, calls one function and prints the result.
 
 Exit codes: 0 done, 1 failed verification, 2 bad input, 3 inconclusive.
 """
