@@ -31,6 +31,7 @@ With ``scope`` the retained elements are all of them, or those within ``hops`` o
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -168,10 +169,12 @@ class CalibratedD2DGN(Unlearner):
         if self.trained_from <= 0 or asked >= TINY * total:
             return False
         with seeded(job.seed) as rng:  # a stream of its own: whoever trains draws as if nothing had been asked
-            job.notes["remembered"] = remembered(
+            found = remembered(
                 task, job.original, split, rng, samples=self.samples, least=self.least, regression=self.regression
             )
-        if job.notes["remembered"] >= self.trained_from:
+        if math.isfinite(found):
+            job.notes["remembered"] = found
+        if found >= self.trained_from:
             return False
         job.notes.update(step=0.0, epochs=0)
         return True
