@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks import kernels, scale
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
+from benchmarks.claims import claims
 from benchmarks.glance import glance
 from benchmarks.markdown import table
 from benchmarks.output import kept
@@ -163,8 +164,8 @@ SWEEPS = (
     Sweep(
         "posters-modality",
         "ml_posters",
-        "--model freedom --kind modality --modality image --ratio 5 --seeds 1",
-        "MovieLens with posters, the image features of 5 % of the films",
+        "--model freedom --kind modality --ratio 5 --seeds 1 2 3",
+        "MovieLens with posters, the image features (the first modality) of 5 % of the films",
     ),
     Sweep(
         "gowalla-interaction",
@@ -229,6 +230,8 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
             row for name in reports if not name.endswith(VARIANTS) for row in reports[name].rows if row["task"] in tasks
         ]
         found[marker] = glance(Report({}, rows))
+        if tasks == ("recommend",):
+            found["claims"] = claims(Report({}, rows))
     if (RESULTS / "speed.jsonl").exists():
         rows = kept(RESULTS / "speed.jsonl")
         found["speed"] = f"`python -m benchmarks.speed {SPEED}`\n\n{markdown(rows)}\n"
