@@ -24,6 +24,8 @@ METHODS: dict[str, str] = {
     "scif": "recsys.scif:SCIF",
     "receraser": "recsys.receraser:RecEraser",
     "amnesiac": "recsys.amnesiac:Amnesiac",
+    "blindspot": "graphforget.regression.blindspot:Blindspot",
+    "gaussian_amnesiac": "graphforget.regression.gaussian_amnesiac:GaussianAmnesiac",
 }
 
 TASKS: dict[str, str] = {

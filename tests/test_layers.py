@@ -23,7 +23,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 # From the ground up. A name without a dot is graphforget.NAME; "door" is graphforget/__init__.py, as others import it.
 LADDER = """
 errors
-kernels losses metrics unpickle resolve page
+kernels losses metrics unpickle resolve page folders hessian
 graph sparse
 forget splits
 store
