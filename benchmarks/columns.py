@@ -21,6 +21,10 @@ COLUMNS: dict[str, list[Column]] = {
         ("forget", "js_to_gold"), ("test", "overlap@20"),
         ("all", "mia_auc_same_users"), ("forget", "pair_auc"), ("all", "seconds"),
     ],
+    "regression": [
+        ("test", "mae"), ("forget", "mae"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold"),
+        ("retain", "rmse_to_gold"), ("forget", "mia_svc"), ("all", "seconds"),
+    ],
 }  # fmt: skip
 
 NAMES: dict[Column, str] = {
@@ -41,15 +45,29 @@ NAMES: dict[Column, str] = {
     ("all", "mia_auc"): "MIA AUC",
     ("all", "mia_auc_same_users"): "MIA AUC, same users",
     ("all", "mi_ratio"): "MI ratio",
+    ("test", "mae"): "test MAE",
+    ("forget", "mae"): "forget MAE",
+    ("forget", "w1_to_gold"): "W1 to gold, forgotten",
+    ("forget", "rmse_to_gold"): "RMSE to gold, forgotten",
+    ("retain", "rmse_to_gold"): "RMSE to gold, retained",
+    ("forget", "mia_svc"): "taken for members",
+    ("forget", "ain"): "AIN",
     ("all", "seconds"): "seconds",
     ("all", "noise_shift"): "score change by noise",
     ("all", "u_lira_auc"): "U-LiRA AUC",
     ("all", "u_lira_tpr_at_1pct_fpr"): "U-LiRA TPR at 1 % FPR",
     ("forget", "relearn_epochs"): "relearn epochs",
 }
-ATTACKS = [("all", "u_lira_auc"), ("all", "u_lira_tpr_at_1pct_fpr"), ("forget", "relearn_epochs")]  # where asked for
+ATTACKS = [
+    ("all", "u_lira_auc"),
+    ("all", "u_lira_tpr_at_1pct_fpr"),
+    ("forget", "relearn_epochs"),
+    ("forget", "ain"),
+]  # where asked for
 
-UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20"}  # on the test part
+DISTANCES = [("forget", "js_to_gold"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold")]  # told in floors
+
+UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20", "regression": "mae"}  # on the test part
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
 PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 
@@ -83,6 +101,6 @@ def in_floors(column: Column, value: float, floor: float) -> float | None:
     """
     if column == ("test", "overlap@20"):
         value, floor = round(1 - value, 12), round(1 - floor, 12)
-    elif column != ("forget", "js_to_gold"):
+    elif column not in DISTANCES:
         return None
     return value / floor if floor else None

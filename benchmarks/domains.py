@@ -98,7 +98,8 @@ def of(dataset: str) -> Domain:
     """The domain of a data set, by the table that names its module; graphs have all the others."""
     from benchmarks.graphs import GRAPHS
     from benchmarks.recommenders import RECOMMENDERS
+    from benchmarks.regressions import REGRESSIONS
     from recsys import cards
 
-    known: dict[str, Domain] = dict.fromkeys(cards.DATASETS, RECOMMENDERS)
+    known: dict[str, Domain] = {**dict.fromkeys(cards.DATASETS, RECOMMENDERS), **REGRESSIONS}
     return known.get(dataset, GRAPHS)

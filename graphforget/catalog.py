@@ -24,6 +24,11 @@ METHODS: dict[str, str] = {
     "scif": "recsys.scif:SCIF",
     "receraser": "recsys.receraser:RecEraser",
     "amnesiac": "recsys.amnesiac:Amnesiac",
+    "blindspot": "graphforget.regression.blindspot:Blindspot",
+    "gaussian_amnesiac": "graphforget.regression.gaussian_amnesiac:GaussianAmnesiac",
+    "features_labels": "graphforget.influence.features_labels:FeaturesLabels",
+    "ij": "graphforget.influence.ij:InfinitesimalJackknife",
+    "prox_ij": "graphforget.influence.prox_ij:ProximalJackknife",
 }
 
 TASKS: dict[str, str] = {
@@ -32,6 +37,8 @@ TASKS: dict[str, str] = {
     "recommend": "recsys.task:Recommendation",
     "image": "graphforget.vision.task:ImageClassification",
     "regression": "graphforget.regression.task:Regression",
+    "linear": "graphforget.influence.task:LinearClassification",
+    "sparse": "graphforget.influence.task:SparseClassification",
 }
 
 

@@ -282,22 +282,25 @@ class SampleTask(Task[Samples]):
 
     def layers(self, model: nn.Module, context: Samples, view: Samples) -> dict[str, Tensor]:
         """{name: [n, ...]} outputs of the layers for the rows the view speaks for, in their order, with gradient."""
-        found: dict[str, Tensor] = {}
+        return self.watch(model, context, self.elements(context, view))[1]
+
+    def watch(self, model: nn.Module, context: Samples, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(outputs, {layer: its output}) of one pass over a batch, with gradient where it is on."""
+        found: dict[str, list[Tensor]] = {}
 
         def keep(name: str, out: Any) -> None:
-            found[name] = out[0] if isinstance(out, tuple) else out  # a recurrent layer returns its state as well
+            found.setdefault(name, []).append(out[0] if isinstance(out, tuple) else out)  # a recurrent one has a state
 
         handles = [
             module.register_forward_hook(lambda _m, _i, out, name=name: keep(name, out))
             for name, module in self.find_layers(model).items()
         ]
         try:
-            for batch in self.batches(context, view, None):
-                self.bind(model, context)(batch)
+            outputs = self.bind(model, context)(batch)
         finally:
             for handle in handles:
                 handle.remove()
-        return found
+        return outputs, {name: torch.cat(pieces) for name, pieces in found.items()}
 
     def sample(self, view: Samples, count: int, rng: torch.Generator) -> Batch:
         """A random sample of the view's rows."""

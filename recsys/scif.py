@@ -14,14 +14,14 @@ of negative curvature. Damping, iterations and the sample of (2) are our default
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from graphforget.errors import Diverged, InputError, NotApplicable
+from graphforget.errors import InputError, NotApplicable
+from graphforget.hessian import conjugate
 from graphforget.task import Batch
 from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.tables import tables
@@ -92,45 +92,3 @@ def triples(job: Job, view: Any) -> Batch:
     if not found:
         raise NotApplicable("SCIF forgets interactions (got a request for values only); use row_reset")
     return Batch(torch.cat([part.index for part in found], dim=1), torch.cat([part.label for part in found]))
-
-
-def conjugate(
-    product: Callable[[list[Tensor]], list[Tensor]], target: list[Tensor], iterations: int, tolerance: float
-) -> tuple[list[Tensor], float]:
-    """Solve product(x) = target for a symmetric positive definite product.
-
-    Returns:
-        x, and the residual as a share of the target.
-
-    Raises:
-        Diverged: a direction of negative curvature: the damping is too small.
-
-    Example:
-        >>> x, residual = conjugate(lambda v: [2 * v[0]], [torch.tensor([4.0])], 10, 1e-6)
-        >>> x[0].tolist(), residual
-        ([2.0], 0.0)
-    """
-    x = [torch.zeros_like(t) for t in target]
-    r = [t.clone() for t in target]
-    p = [t.clone() for t in target]
-    norm = start = _dot(r, r)
-    for _ in range(iterations):
-        if norm <= tolerance**2 * start:
-            break
-        q = product(p)
-        curvature = _dot(p, q)
-        if curvature <= 0:
-            raise Diverged("the Hessian is not positive definite along the way; raise damping")
-        alpha = norm / curvature
-        for k, (direction, image) in enumerate(zip(p, q, strict=True)):
-            x[k] += alpha * direction
-            r[k] -= alpha * image
-        new = _dot(r, r)
-        for k in range(len(p)):
-            p[k] = r[k] + new / norm * p[k]
-        norm = new
-    return x, (norm / start) ** 0.5 if start > 0 else 0.0
-
-
-def _dot(a: list[Tensor], b: list[Tensor]) -> float:
-    return sum(float((u * v).sum()) for u, v in zip(a, b, strict=True))

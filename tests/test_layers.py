@@ -23,7 +23,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 # From the ground up. A name without a dot is graphforget.NAME; "door" is graphforget/__init__.py, as others import it.
 LADDER = """
 errors
-kernels losses metrics unpickle resolve page
+kernels losses metrics unpickle resolve page folders
 graph sparse
 forget splits
 store
@@ -32,7 +32,7 @@ parallel
 checkpoint
 region
 train
-fresh
+fresh hessian
 task
 classes samples
 row_interop

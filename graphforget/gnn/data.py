@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError, unknown
+from graphforget.folders import BadFile
 from graphforget.gnn import download, readers, synthetic
 from graphforget.gnn.cards import COLLECTIONS, DATASETS, DatasetCard
-from graphforget.gnn.download import BadFile
 from graphforget.gnn.readers import Raw
 from graphforget.graph import Graph
 from graphforget.splits import Splits, sample_negatives, split_edges, split_nodes

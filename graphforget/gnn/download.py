@@ -15,56 +15,17 @@ import shutil
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
 from graphforget.errors import InputError
+from graphforget.folders import BadFile, cache_root, data_root, reading
 from graphforget.gnn.cards import DatasetCard
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 60  # seconds without a byte
-
-
-class BadFile(InputError):
-    """A file that is not what its card says."""
-
-    def __init__(self, path: Path, reason: str, remedy: str = "get it again") -> None:
-        super().__init__(f"{path}: {reason}; {remedy}")
-        self.path, self.reason = path, reason
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[Path]:
-    """Turn whatever reading a broken file raises into :class:`BadFile`, which names it."""
-    try:
-        yield path
-    except BadFile:
-        raise
-    except (EOFError, IndexError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadFile(path, f"cannot be read, half-downloaded or corrupt ({type(error).__name__}: {error})") from error
-
-
-def data_root(root: str | PathLike[str] | None) -> Path | None:
-    """Return the user's data folder: the argument, else GRAPHFORGET_DATA, else None.
-
-    Raises:
-        InputError: it names no folder.
-    """
-    named, by = (root, "root") if root is not None else (os.environ.get("GRAPHFORGET_DATA"), "GRAPHFORGET_DATA")
-    if not named:
-        return None
-    if not Path(named).is_dir():
-        raise InputError(f"{by} must name a folder (got {str(named)!r})")
-    return Path(named)
-
-
-def cache_root() -> Path:
-    """Return the folder that downloads go to: GRAPHFORGET_CACHE, else ./data."""
-    return Path(os.environ.get("GRAPHFORGET_CACHE") or "data")
 
 
 def in_cache(path: Path, root: Path | None) -> bool:

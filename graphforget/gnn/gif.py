@@ -39,7 +39,7 @@ would grow; iterations, damp; dropout and batch norm run in evaluation mode, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -47,17 +47,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from graphforget.errors import Diverged, InputError
+from graphforget.errors import InputError
 from graphforget.gnn.task import GraphTask
 from graphforget.graph import Graph
+from graphforget.hessian import Product, extremes, series
 from graphforget.task import Batch
-from graphforget.train import bar
 from graphforget.unlearner import Job, Unlearned, Unlearner
-
-TOLERANCE = 1e-6  # the series has converged when a step moves h by less than this share of v
-GROWN = 10.0  # ... and diverges when a step moves it by more than so many times v
-
-Product = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -108,9 +103,11 @@ class GIF(Unlearner):
         v = g1 - g2 + decay * sum(batch.size for batch in deleted) / n * theta  # (3); of e in both, decay cancels
         hessian = _hessian(_gradient(task, model, split.retain, retained, chosen, twice=True) / n, chosen, decay)
         scale, damp = self._scale(hessian, v, job.rng)
-        h, iterations, residual = self._series(hessian, v, scale, damp)
+        step, iterations, residual = series(
+            hessian, v, scale=scale, damp=damp, iterations=self.iterations, title="gif"
+        )  # (4)
         with torch.no_grad():
-            vector_to_parameters(theta + h / scale, chosen)  # (5)
+            vector_to_parameters(theta + step, chosen)  # (5)
         notes = {"scale": scale, "damp": damp, "iterations": iterations, "residual": residual}
         return Unlearned(model, split.retain, notes)
 
@@ -121,60 +118,6 @@ class GIF(Unlearner):
         lowest, highest = extremes(hessian, torch.randn(len(v), generator=rng).to(v))
         scale = 1.2 * max(highest, -lowest, torch.finfo(v.dtype).tiny)
         return scale, max(self.damp, -1.2 * lowest / scale)
-
-    def _series(self, hessian: Product, v: Tensor, scale: float, damp: float) -> tuple[Tensor, int, float]:
-        """Return (h, terms used, last step relative to v), which is the residual of (6)."""
-        size = max(float(v.norm()), torch.finfo(v.dtype).tiny)
-        h, step, used = v, 0.0, 0
-        with bar("gif", self.iterations) as advance:
-            for used in range(1, self.iterations + 1):
-                following = v + (1 - damp) * h - hessian(h) / scale  # (4)
-                step = float((following - h).norm()) / size
-                if not step <= GROWN:
-                    raise Diverged(
-                        f"GIF's series grows (step {step:.3g} times v after {used} terms) with scale={scale:.3g} and "
-                        f"damp={damp:.3g}; leave scale=0, or raise scale above lambda_max or damp"
-                    )
-                h = following
-                advance()
-                if step < TOLERANCE:
-                    break
-        return h, used, step
-
-
-def extremes(product: Product, start: Tensor, steps: int = 20) -> tuple[float, float]:
-    """Estimate (lowest, highest) eigenvalue of a symmetric matrix by Lanczos steps, from inside.
-
-    Args:
-        product: multiplies the matrix with a vector [P].
-        start: [P] a random vector.
-        steps: matrix-vector products to spend.
-
-    Example:
-        >>> values = torch.tensor([-1.0, 0.5, 3.0])
-        >>> low, high = extremes(lambda h: values * h, torch.ones(3))
-        >>> round(low, 4), round(high, 4)
-        (-1.0, 3.0)
-    """
-    basis = [start / start.norm()]
-    diagonal: list[float] = []
-    beside: list[float] = []
-    for _ in range(min(steps, len(start))):
-        value = product(basis[-1])
-        diagonal.append(float(value @ basis[-1]))
-        for _ in range(2):  # orthogonal to all before, twice for rounding
-            value = value - torch.stack(basis).t() @ (torch.stack(basis) @ value)
-        beside.append(float(value.norm()))
-        if not beside[-1] > 1e-6 * max(map(abs, diagonal)):
-            break
-        basis.append(value / beside[-1])
-    matrix = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    for row, value_beside in enumerate(beside[: len(diagonal) - 1]):
-        matrix[row, row + 1] = matrix[row + 1, row] = value_beside
-    if not bool(torch.isfinite(matrix).all()):
-        raise Diverged("the Hessian of the retained loss holds NaN or infinity; check the model's weights")
-    values = torch.linalg.eigvalsh(matrix)
-    return float(values[0]), float(values[-1])
 
 
 def _gradient(

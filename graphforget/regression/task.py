@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from graphforget import metrics
-from graphforget.errors import unknown
+from graphforget.errors import NotApplicable, unknown
 from graphforget.samples import Samples, SampleTask
 from graphforget.task import Batch
 from graphforget.train import Recipe
+from graphforget.unlearner import Job
 
 RECIPE = Recipe(epochs=200, patience=20, lr=1e-3, batch_size=256, eval_every=1)  # our default
 LOSSES = ("l1", "mse")
@@ -95,3 +96,15 @@ class Regression(SampleTask):
         length = apart.square().mean(1).sqrt()
         way = torch.where(length[:, None] > 0, apart / length[:, None].clamp(min=1e-12), torch.ones_like(apart))
         return outputs + way * torch.maximum(delta.to(outputs), -length)[:, None]
+
+
+def gone(job: Job, name: str) -> Batch:
+    """The forgotten rows that nothing retains, as one batch.
+
+    Raises:
+        NotApplicable: the request takes values only, and every row stays.
+    """
+    found = next(iter(job.task.batches(job.split.retain, job.split.gone, None)), None)
+    if found is None:
+        raise NotApplicable(f"{name} forgets rows (got a request for values only); use finetune")
+    return found

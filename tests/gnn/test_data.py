@@ -19,10 +19,10 @@ import scipy.sparse as sp
 import torch
 
 from graphforget.errors import InputError, UnknownName
+from graphforget.folders import BadFile
 from graphforget.gnn import data, download, readers, synthetic
 from graphforget.gnn.cards import COLLECTIONS, DATASETS
 from graphforget.gnn.data import load, load_many, load_splits
-from graphforget.gnn.download import BadFile
 from graphforget.graph import Graph
 from tests.small import both_ways, edges_of, same_random_state
 

@@ -6,13 +6,13 @@ import torch
 
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.hessian import conjugate
 from graphforget.task import Batch
 from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Job
 from recsys.mmrecun import MMRecUN, Watch, cycle, drift, recall, reverse, unseen_recall
 from recsys.models.bpr import BPR
 from recsys.rrl import fisher
-from recsys.scif import conjugate
 from recsys.task import Recommendation
 from tests.recsys.small import checkerboard
 
