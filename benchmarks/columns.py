@@ -21,6 +21,10 @@ COLUMNS: dict[str, list[Column]] = {
         ("forget", "js_to_gold"), ("test", "overlap@20"),
         ("all", "mia_auc_same_users"), ("forget", "pair_auc"), ("all", "seconds"),
     ],
+    "image": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("retain", "js_to_gold"),
+        ("all", "mia_auc"), ("all", "aus"), ("all", "seconds"),
+    ],
 }  # fmt: skip
 
 NAMES: dict[Column, str] = {
@@ -42,6 +46,7 @@ NAMES: dict[Column, str] = {
     ("all", "mia_auc_same_users"): "MIA AUC, same users",
     ("all", "mi_ratio"): "MI ratio",
     ("all", "seconds"): "seconds",
+    ("all", "aus"): "AUS",
     ("all", "noise_shift"): "score change by noise",
     ("all", "u_lira_auc"): "U-LiRA AUC",
     ("all", "u_lira_tpr_at_1pct_fpr"): "U-LiRA TPR at 1 % FPR",
@@ -49,7 +54,7 @@ NAMES: dict[Column, str] = {
 }
 ATTACKS = [("all", "u_lira_auc"), ("all", "u_lira_tpr_at_1pct_fpr"), ("forget", "relearn_epochs")]  # where asked for
 
-UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20"}  # on the test part
+UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20", "image": "accuracy"}  # on the test part
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
 PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 

@@ -23,7 +23,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 # From the ground up. A name without a dot is graphforget.NAME; "door" is graphforget/__init__.py, as others import it.
 LADDER = """
 errors
-kernels losses metrics unpickle resolve page
+kernels losses metrics unpickle resolve page download
 graph sparse
 forget splits
 store
@@ -64,7 +64,6 @@ ROOMS = {
     "interop",
     "cards",
     "readers",
-    "download",
     "synthetic",
     "selectors",
     "structure",

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from graphforget import unpickle
-from graphforget.gnn.download import BadFile, reading
+from graphforget.download import BadFile, reading
 
 Files = Mapping[str, Path]
 Array = npt.NDArray[Any]

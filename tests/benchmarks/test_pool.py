@@ -67,6 +67,7 @@ def test_ray_gives_the_same(monkeypatch):
 @pytest.mark.slow
 def test_a_sweep_on_processes_writes_the_rows_of_one(tmp_path, monkeypatch):
     words = ["--methods", "retrain", "finetune", "--seeds", "3", "4", "--golds", "2", "--ratio", "10", "--epochs", "6"]
+
     def rows(name: str, *more: str) -> list[str]:
         out = tmp_path / f"{name}.jsonl"
         assert runner.main("karate", [*words, "--cache", str(tmp_path / name), "--out", str(out), *more]) == 0

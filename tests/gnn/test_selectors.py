@@ -10,7 +10,7 @@ from torch_geometric.utils import k_hop_subgraph
 
 from graphforget.errors import InputError, UnknownName
 from graphforget.forget import ForgetSplit
-from graphforget.gnn import download
+from graphforget import download
 from graphforget.gnn.data import DATASETS, load_splits
 from graphforget.gnn.selectors import (
     EDGE_POOLS,
