@@ -24,6 +24,16 @@ METHODS: dict[str, str] = {
     "scif": "recsys.scif:SCIF",
     "receraser": "recsys.receraser:RecEraser",
     "amnesiac": "recsys.amnesiac:Amnesiac",
+    "del": "graphforget.vision.deletion_by_example:DEL",
+    "duck": "graphforget.vision.duck:DUCK",
+    "pgu": "graphforget.vision.pgu:PGU",
+    "jit": "graphforget.vision.jit:JiT",
+    "ssd": "graphforget.vision.ssd:SSD",
+    "salun": "graphforget.vision.salun:SalUn",
+    "unsir": "graphforget.vision.unsir:UNSIR",
+    "bad_teaching": "graphforget.vision.bad_teaching:BadTeaching",
+    "scrub": "graphforget.vision.scrub:SCRUB",
+    "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
 }
 
 TASKS: dict[str, str] = {

@@ -135,8 +135,9 @@ def obtain(card: Card, root: str | PathLike[str] | None) -> dict[str, Path]:
         reason = getattr(error, "reason", None) or error
         raise InputError(
             f"{card.title} is not on disk: no {', '.join(near or absent)} in {places}; fetching"
-            f"{card.url and f' from {card.url}'} failed ({reason}); put the files into {target.absolute()}, or point GRAPHFORGET_DATA (or root) at a folder that"
-            f" holds {card.folder}/{absent[0] if absent else ''}"
+            f"{card.url and f' from {card.url}'} failed ({reason}); put the files into {target.absolute()}, or point "
+            "GRAPHFORGET_DATA (or root) at a folder that holds "
+            f"{card.folder}/{absent[0] if absent else ''}"
         ) from error
     return {name: target / name for name in card.files}
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError, unknown
 from graphforget import download
+from graphforget.download import BadFile
+from graphforget.errors import InputError, unknown
 from graphforget.gnn import readers, synthetic
 from graphforget.gnn.cards import COLLECTIONS, DATASETS, DatasetCard
-from graphforget.download import BadFile
 from graphforget.gnn.readers import Raw
 from graphforget.graph import Graph
 from graphforget.splits import Splits, sample_negatives, split_edges, split_nodes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def _jpegs(path: Path, card: ImageCard) -> tuple[Bytes, Bytes]:
     with reading(path), np.load(path, allow_pickle=False) as packed:
         data, ends, labels = packed["jpeg"], packed["offsets"], packed["y"]
         images = []
-        for start, end in zip(ends[:-1], ends[1:], strict=True):
+        for start, end in pairwise(ends):
             image = np.asarray(Image.open(io.BytesIO(data[start:end].tobytes())).convert("RGB"))
             images.append(image.transpose(2, 0, 1))
         return np.stack(images), labels

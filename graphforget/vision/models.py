@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,8 +53,9 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 (He et al., arXiv:1512.03385, Table 1) with its 7x7 stem: on 32x32 images a fifteenth of the work of
-    the form with a 3x3 stem.
+    """ResNet-18 (He et al., arXiv:1512.03385, Table 1) with its 7x7 stem.
+
+    On images of 32x32 pixels it does a small part of the work of the form with a 3x3 stem that papers use there.
 
     Args:
         channels: of the images.
@@ -79,8 +79,9 @@ class ResNet18(nn.Module):
 
 
 class ViT(nn.Module):
-    """A small vision transformer from a ``transformers`` configuration: patches of a quarter of the image, dim 64,
-    depth 4, 4 heads.
+    """A small vision transformer from a ``transformers`` configuration.
+
+    Patches of a quarter of the image's side, width 64, depth 4, 4 heads.
 
     Args:
         shape: (channels, height, width) of square images.

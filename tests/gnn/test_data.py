@@ -18,12 +18,12 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from graphforget.errors import InputError, UnknownName
 from graphforget import download
+from graphforget.download import BadFile
+from graphforget.errors import InputError, UnknownName
 from graphforget.gnn import data, readers, synthetic
 from graphforget.gnn.cards import COLLECTIONS, DATASETS
 from graphforget.gnn.data import load, load_many, load_splits
-from graphforget.download import BadFile
 from graphforget.graph import Graph
 from tests.small import both_ways, edges_of, same_random_state
 
