@@ -28,7 +28,7 @@ from graphforget.train import Recipe, TrainRecord, seeded
 from graphforget.unlearner import Unlearned
 
 CURVE = 60  # points of a learning curve that the rows keep, up to twice as many
-PLANTED = ("poison", "mislabelled")  # pools that change the data: their originals are no one else's
+PLANTED = {"poison", "mislabelled", "label_noise"}  # pools and kinds that change the data: originals of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,8 @@ class Bench:
     def more(self, result: Unlearned) -> Row:
         """Figures of a model that only the cell's domain has."""
         _, request, target = self._drawn
-        return self.domain.more(Asked(self.task, self.whole, self.splits.test, request, target), result)
+        asked = Asked(self.task, self.whole, self.splits.test, request, target, lambda: self.original()[0])
+        return self.domain.more(asked, result)
 
     def blank(self, seed: int) -> nn.Module:
         """A never-trained model of the cell."""
@@ -110,7 +111,7 @@ class Bench:
         def make(record: TrainRecord) -> nn.Module:
             return self.task.fit(self.blank(seed), train, val, seed=seed, record=record)
 
-        poisoned = self.steps[0].digest if self.cell.pool in PLANTED else ""
+        poisoned = self.steps[0].digest if PLANTED & {self.cell.pool, self.cell.kind} else ""
         return self._cached("original" + poisoned, seed, make)
 
     def gold(self, k: int, step: int = 0) -> tuple[Unlearned, Cost]:

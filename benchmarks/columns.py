@@ -25,6 +25,10 @@ COLUMNS: dict[str, list[Column]] = {
         ("test", "mae"), ("forget", "mae"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold"),
         ("retain", "rmse_to_gold"), ("forget", "mia_svc"), ("all", "seconds"),
     ],
+    "image": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("retain", "js_to_gold"),
+        ("all", "mia_auc"), ("all", "aus"), ("all", "seconds"),
+    ],
 }  # fmt: skip
 
 NAMES: dict[Column, str] = {
@@ -53,6 +57,7 @@ NAMES: dict[Column, str] = {
     ("forget", "mia_svc"): "taken for members",
     ("forget", "ain"): "AIN",
     ("all", "seconds"): "seconds",
+    ("all", "aus"): "AUS",
     ("all", "noise_shift"): "score change by noise",
     ("all", "u_lira_auc"): "U-LiRA AUC",
     ("all", "u_lira_tpr_at_1pct_fpr"): "U-LiRA TPR at 1 % FPR",
@@ -67,7 +72,13 @@ ATTACKS = [
 
 DISTANCES = [("forget", "js_to_gold"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold")]  # told in floors
 
-UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20", "regression": "mae"}  # on the test part
+UTILITY = {  # on the test part
+    "link": "auc",
+    "node": "accuracy",
+    "recommend": "recall@20",
+    "image": "accuracy",
+    "regression": "mae",
+}
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
 PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 

@@ -1,4 +1,4 @@
-"""What the runner has to know of a domain, in one object: graphs, recommenders, and those to come."""
+"""What the runner has to know of a domain, in one object: graphs, recommenders, images."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Asked(NamedTuple):
     test: Any
     request: ForgetRequest
     target: int | None
+    original: Callable[[], nn.Module]
 
 
 def no_more(asked: Asked, result: Unlearned) -> Row:
@@ -97,9 +98,15 @@ class Domain:
 def of(dataset: str) -> Domain:
     """The domain of a data set, by the table that names its module; graphs have all the others."""
     from benchmarks.graphs import GRAPHS
+    from benchmarks.images import IMAGES
     from benchmarks.recommenders import RECOMMENDERS
     from benchmarks.regressions import REGRESSIONS
+    from graphforget.vision.cards import DATASETS
     from recsys import cards
 
-    known: dict[str, Domain] = {**dict.fromkeys(cards.DATASETS, RECOMMENDERS), **REGRESSIONS}
+    known: dict[str, Domain] = {
+        **dict.fromkeys(cards.DATASETS, RECOMMENDERS),
+        **dict.fromkeys(DATASETS, IMAGES),
+        **REGRESSIONS,
+    }
     return known.get(dataset, GRAPHS)

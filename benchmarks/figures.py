@@ -32,7 +32,7 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670,
 }  # fmt: skip
-WORTH = {"link": 1.0, "node": 1.0, "recommend": 2.5}  # all methods together, in trainings
+WORTH = {"link": 1.0, "node": 1.0, "recommend": 2.5, "image": 2.0}  # all methods together, in trainings
 
 
 @dataclass(frozen=True)

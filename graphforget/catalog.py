@@ -29,6 +29,16 @@ METHODS: dict[str, str] = {
     "features_labels": "graphforget.influence.features_labels:FeaturesLabels",
     "ij": "graphforget.influence.ij:InfinitesimalJackknife",
     "prox_ij": "graphforget.influence.prox_ij:ProximalJackknife",
+    "del": "graphforget.vision.deletion_by_example:DEL",
+    "duck": "graphforget.vision.duck:DUCK",
+    "pgu": "graphforget.vision.pgu:PGU",
+    "jit": "graphforget.vision.jit:JiT",
+    "ssd": "graphforget.vision.ssd:SSD",
+    "salun": "graphforget.vision.salun:SalUn",
+    "unsir": "graphforget.vision.unsir:UNSIR",
+    "bad_teaching": "graphforget.vision.bad_teaching:BadTeaching",
+    "scrub": "graphforget.vision.scrub:SCRUB",
+    "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
 }
 
 TASKS: dict[str, str] = {

@@ -230,6 +230,33 @@ def mi_ratio(before: Tensor, after: Tensor) -> float:
     return float((first / second).mean())
 
 
+def aus(original: float, retained: float, forgotten: float, goal: float) -> float:
+    """Return the adaptive unlearning score (1 - (original - retained)) / (1 + |goal - forgotten|); gold is close to 1.
+
+    It exceeds 1 where the retained gain.
+
+    Args:
+        original: accuracy of the original on what must be kept, of unseen data, in [0, 1].
+        retained: of the model, on the same.
+        forgotten: of the model on what must go: of the class's unseen data, or of the forgotten samples.
+        goal: what the last should be: 0 for a class, the accuracy on unseen data for samples.
+
+    Raises:
+        InputError: an accuracy outside [0, 1].
+
+    Source:
+        DUCK (Cotogni et al., arXiv:2312.02052).
+
+    Example:
+        >>> aus(0.9, 0.9, 0.0, 0.0), aus(0.9, 0.9, 1.0, 0.0)
+        (1.0, 0.5)
+    """
+    for value in (original, retained, forgotten, goal):
+        if not 0 <= value <= 1:
+            raise InputError(f"accuracies must lie in [0, 1] (got {value}); divide per cents by 100")
+    return (1 - (original - retained)) / (1 + abs(goal - forgotten))
+
+
 def verification_error(state_a: Mapping[str, Tensor], state_b: Mapping[str, Tensor]) -> float:
     """Return the sum over common floating parameters of the L2 norm of their difference.
 

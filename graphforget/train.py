@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,13 +104,16 @@ def descend(
     epochs: int,
     lr: float,
     weight_decay: float = 0.0,
+    momentum: float | None = None,
+    schedule: Callable[[int], float] | None = None,
     parameters: Iterator[nn.Parameter] | None = None,
+    after_step: Callable[[], None] | None = None,
     after_epoch: Callable[[int, float], bool] | None = None,
     memory: checkpoint.Memory | None = None,
     carries: bool = False,
     title: str = "",
 ) -> int:
-    """Run Adam over losses until the epochs end or ``after_epoch`` says stop.
+    """Run Adam, or SGD, over losses until the epochs end or ``after_epoch`` says stop.
 
     Inside :func:`graphforget.parallel.workers` the processes share each step; inside
     :func:`graphforget.checkpoint.checkpoints` the loop is written down, and goes on from what was written.
@@ -119,7 +124,10 @@ def descend(
         epochs: at most so many.
         lr: learning rate.
         weight_decay: L2 term.
+        momentum: of SGD, which then stands in for Adam.
+        schedule: epoch -> factor of the learning rate.
         parameters: what to optimise instead of all parameters of the model.
+        after_step: called after each step; puts back what must not move.
         after_epoch: called with (epoch, mean loss); True stops.
         memory: what ``after_epoch`` remembers, for checkpoints; without it such a loop is written only at its end.
         carries: ``steps`` carries something from epoch to epoch: written only at its end too.
@@ -135,9 +143,14 @@ def descend(
     if not chosen:
         raise InputError("the model has no trainable parameter; unfreeze at least one")
     fused = all(p.dtype in (torch.float32, torch.float64) and p.device.type in ("cpu", "cuda") for p in chosen)
-    optimiser = torch.optim.Adam(chosen, lr=lr, weight_decay=weight_decay, fused=fused)  # a seventh of the time
+    optimiser: torch.optim.Optimizer  # fused: a seventh of the time
+    if momentum is None:
+        optimiser = torch.optim.Adam(chosen, lr=lr, weight_decay=weight_decay, fused=fused)
+    else:
+        optimiser = torch.optim.SGD(chosen, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=fused)
     share = parallel.Steps(chosen)
-    identity = {"title": title, "epochs": epochs, "lr": lr, "weight_decay": weight_decay}
+    identity: dict[str, Any] = {"title": title, "epochs": epochs, "lr": lr, "weight_decay": weight_decay}
+    identity |= {} if momentum is None else {"momentum": momentum}
     identity["shapes"] = [list(p.shape) for p in chosen]
     loop = checkpoint.Loop(
         model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None)
@@ -151,6 +164,8 @@ def descend(
     with bar(title, epochs) as advance:
         while run < epochs and not ended:
             model.train()
+            for group in optimiser.param_groups:
+                group["lr"] = lr * (schedule(run) if schedule is not None else 1.0)
             total, count = 0.0, 0
             losses = steps(run)
             while (loss := share.next(losses)) is not None:
@@ -161,6 +176,8 @@ def descend(
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
+                if after_step is not None:
+                    after_step()
                 total, count = total + value, count + 1
             advance()
             run += 1
@@ -168,6 +185,16 @@ def descend(
             loop.save(run, ended or run == epochs)
     optimiser.zero_grad(set_to_none=True)  # a gradient is computed from the data: it must not outlive the training
     return run
+
+
+def cosine(epochs: int, last: float = 0.01) -> Callable[[int], float]:
+    """Return a schedule that falls from 1 to ``last`` over the epochs along half a cosine.
+
+    Example:
+        >>> [round(cosine(3, 0.0)(epoch), 2) for epoch in range(3)]
+        [1.0, 0.75, 0.25]
+    """
+    return lambda epoch: last + (1 - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 def fit(

@@ -126,6 +126,8 @@ class Unlearner(ABC):
             original = copy.deepcopy(inner).eval().requires_grad_(False)
             job = Job(student, original, task, self._guard(split), record or {}, rng, seed)
             result = self._unlearn(job)
+        if isinstance(result.context, Guarded):  # a method that does not read the retained part still hands it on
+            result = result._replace(context=split.retain)
         result.model.train(inner.training)
         for name, module in result.model.named_modules():
             module.training = modes.get(name, module.training)

@@ -24,6 +24,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 LADDER = """
 errors
 kernels losses metrics unpickle resolve page folders
+download
 graph sparse
 forget splits
 store
@@ -66,7 +67,6 @@ ROOMS = {
     "interop",
     "cards",
     "readers",
-    "download",
     "synthetic",
     "selectors",
     "structure",

@@ -1,6 +1,6 @@
 """Load graph data sets by name, checked against their published counts, and split them.
 
-Files are used in place where they are found (see :mod:`graphforget.gnn.download`); ``digits``, ``karate`` and ``sbm``
+Files are used in place where they are found (see :mod:`graphforget.download`); ``digits``, ``karate`` and ``sbm``
 need none. What each data set is stands in :data:`DATASETS`.
 """
 
@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphforget import download
 from graphforget.errors import InputError, unknown
 from graphforget.folders import BadFile
-from graphforget.gnn import download, readers, synthetic
+from graphforget.gnn import readers, synthetic
 from graphforget.gnn.cards import COLLECTIONS, DATASETS, DatasetCard
 from graphforget.gnn.readers import Raw
 from graphforget.graph import Graph

@@ -18,9 +18,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from graphforget import download
 from graphforget.errors import InputError, UnknownName
 from graphforget.folders import BadFile
-from graphforget.gnn import data, download, readers, synthetic
+from graphforget.gnn import data, readers, synthetic
 from graphforget.gnn.cards import COLLECTIONS, DATASETS
 from graphforget.gnn.data import load, load_many, load_splits
 from graphforget.graph import Graph

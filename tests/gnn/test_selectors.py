@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch_geometric.utils import k_hop_subgraph
 
+from graphforget import download
 from graphforget.errors import InputError, UnknownName
 from graphforget.forget import ForgetSplit
-from graphforget.gnn import download
 from graphforget.gnn.data import DATASETS, load_splits
 from graphforget.gnn.selectors import (
     EDGE_POOLS,

@@ -18,14 +18,38 @@ import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
 from graphforget.errors import InputError
 from graphforget.folders import BadFile, cache_root, data_root, reading
-from graphforget.gnn.cards import DatasetCard
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 60  # seconds without a byte
+
+
+class Card(Protocol):
+    """What has to be known of a data set to find its files; every domain's card has it."""
+
+    @property
+    def title(self) -> str:
+        """As papers write it."""
+
+    @property
+    def folder(self) -> str:
+        """Below the data root."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Path below the folder -> SHA-256, or "" where it is not known."""
+
+    @property
+    def url(self) -> str:
+        """A folder, or the one archive that holds the files; "" where nothing can be fetched."""
+
+    @property
+    def pinned(self) -> bool:
+        """A download must have the checksums."""
 
 
 def in_cache(path: Path, root: Path | None) -> bool:
@@ -35,7 +59,7 @@ def in_cache(path: Path, root: Path | None) -> bool:
     return full.is_relative_to(cache) and not users
 
 
-def locate(card: DatasetCard, base: Path | None) -> dict[str, Path] | None:
+def locate(card: Card, base: Path | None) -> dict[str, Path] | None:
     """Return path of the card -> file below ``base`` (or the card's own folder); None if one is missing."""
     for folder in () if base is None else (base / card.folder, base):
         found = {name: folder / name for name in card.files}
@@ -44,7 +68,7 @@ def locate(card: DatasetCard, base: Path | None) -> dict[str, Path] | None:
     return None
 
 
-def obtain(card: DatasetCard, root: str | PathLike[str] | None) -> dict[str, Path]:
+def obtain(card: Card, root: str | PathLike[str] | None) -> dict[str, Path]:
     """Return path of the card -> file, fetched into the cache where it is not on disk.
 
     Raises:
@@ -57,6 +81,8 @@ def obtain(card: DatasetCard, root: str | PathLike[str] | None) -> dict[str, Pat
     target = cache / card.folder
     missing = [name for name in card.files if not (target / name).is_file()]
     try:
+        if not card.url:
+            raise FileNotFoundError("no address is known")
         if card.url.endswith(".zip"):
             _fetch_archive(card, target, missing)
         else:
@@ -69,14 +95,15 @@ def obtain(card: DatasetCard, root: str | PathLike[str] | None) -> dict[str, Pat
         places = " and ".join(str(place.absolute() / card.folder) for place in (user, cache) if place is not None)
         reason = getattr(error, "reason", None) or error
         raise InputError(
-            f"{card.title} is not on disk: no {', '.join(near or absent)} in {places}; fetching from {card.url} failed"
-            f" ({reason}); put the files into {target.absolute()}, or point GRAPHFORGET_DATA (or root) at a folder that"
-            f" holds {card.folder}/{absent[0] if absent else ''}"
+            f"{card.title} is not on disk: no {', '.join(near or absent)} in {places}; fetching"
+            f"{card.url and f' from {card.url}'} failed ({reason}); put the files into {target.absolute()}, or point "
+            "GRAPHFORGET_DATA (or root) at a folder that holds "
+            f"{card.folder}/{absent[0] if absent else ''}"
         ) from error
     return {name: target / name for name in card.files}
 
 
-def again(card: DatasetCard, bad: BadFile, root: str | PathLike[str] | None) -> dict[str, Path]:
+def again(card: Card, bad: BadFile, root: str | PathLike[str] | None) -> dict[str, Path]:
     """Name a bad file of the cache, remove it and fetch it again.
 
     Raises:
@@ -115,7 +142,7 @@ def _fetch(url: str, path: Path, sha: str = "") -> None:
         part.unlink(missing_ok=True)
 
 
-def _fetch_archive(card: DatasetCard, target: Path, missing: list[str]) -> None:
+def _fetch_archive(card: Card, target: Path, missing: list[str]) -> None:
     """Fetch a zip archive and take the missing files out of it, by their last name; nothing else is unpacked."""
     archive = target / card.url.rpartition("/")[2]
     log.info("fetching %s of %s", archive.name, card.title)
