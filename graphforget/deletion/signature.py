@@ -7,7 +7,8 @@ it as well. No network is asked: neither a certificate nor a transparency log be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from graphforget.errors import InputError, missing_extra
@@ -39,13 +40,9 @@ def signer(private_key: Path) -> Sign:
         from model_signing import signing
     except ImportError as error:
         raise missing_extra("model_signing", "sign") from error
-    try:
+    remedy = "make one with: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
+    with _usable("private key", private_key, remedy):
         config = signing.Config().use_elliptic_key_signer(private_key=private_key)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"the private key {str(private_key)!r} cannot be used (got {error}); make one with: "
-            "openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
-        ) from error
 
     def sign(receipt: Path) -> Path:
         config.sign(receipt, signature_of(receipt))
@@ -73,13 +70,8 @@ def verify_signature(receipt: Path, public_key: Path) -> list[str]:
         from model_signing import verifying
     except ImportError as error:
         raise missing_extra("model_signing", "sign") from error
-    try:
+    with _usable("public key", public_key, "make it with: openssl ec -in key.pem -pubout -out public.pem"):
         config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"the public key {str(public_key)!r} cannot be used (got {error}); make it with: "
-            "openssl ec -in key.pem -pubout -out public.pem"
-        ) from error
     path = signature_of(receipt)
     if not path.is_file():
         return [f"there is no signature {path.name} beside the receipt"]
@@ -89,3 +81,12 @@ def verify_signature(receipt: Path, public_key: Path) -> list[str]:
         told = str(error) or type(error).__name__
         return [f"the signature {path.name} does not fit the receipt and the public key ({told[:200]})"]
     return []
+
+
+@contextmanager
+def _usable(name: str, path: Path, remedy: str) -> Iterator[None]:
+    """Name a key that cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"the {name} {str(path)!r} cannot be used (got {error}); {remedy}") from error
