@@ -96,8 +96,11 @@ def relearn_steps(
                 yield task.loss(model, split.data, one)
                 used, reached = used + 1, forget_loss(task, split, model) <= goal
 
+        def done(epoch: int, mean: float) -> bool:
+            return bool(reached or used == limit)
+
         if not reached:
-            descend(model, steps, epochs=limit, lr=lr, after_epoch=lambda *_: reached or used == limit, title="relearn")
+            descend(model, steps, epochs=limit, lr=lr, after_epoch=done, title="relearn")
     return used
 
 

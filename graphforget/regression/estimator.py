@@ -72,7 +72,7 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
         self.batch_size = batch_size
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> UnlearningRegressor:  # noqa: N803 - scikit-learn's own name
+    def fit(self, X: Any, y: Any) -> UnlearningRegressor:
         """Train on X [n, F] and y [n] or [n, D].
 
         Raises:
@@ -80,7 +80,7 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
             InputError: an unknown error, or a NaN target, named by its row.
         """
         self._check_targets(y)
-        X, y = validate_data(  # noqa: N806
+        X, y = validate_data(
             self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
         )
         self._flat = y.ndim == 1
@@ -96,10 +96,10 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
         self.model_: nn.Module = self._task().fit(model, self._splits.train, self._splits.val, seed=seed)
         return self
 
-    def predict(self, X: Any) -> Array:  # noqa: N803
+    def predict(self, X: Any) -> Array:
         """[n] or [n, D] predictions for X [n, F]."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        X = validate_data(self, X, dtype=np.float64, reset=False)
         x = torch.from_numpy((X - self._mean) / self._deviation)
         with torch.no_grad():  # in float64 an answer does not depend on the rows asked beside it
             found: Array = copy.deepcopy(self.model_).double()(x).numpy()
@@ -153,7 +153,7 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
             raise InputError(f"error must be one of {LOSSES} (got {self.error!r})")
         values = np.asarray(y) if y is not None else np.zeros(0)
         if values.ndim in (1, 2) and np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            row = int((~np.isfinite(values.reshape(len(values), -1))).any(1).nonzero()[0][0])
+            row = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])
             raise InputError(f"Input y contains NaN or infinity (first in row {row}); remove or fill such rows")
 
 
