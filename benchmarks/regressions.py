@@ -87,7 +87,11 @@ def _domain(
     )  # fmt: skip
 
 
-FIELDS: dict[str, dict[str, Any]] = {"finetune": {"epochs": 5, "lr": 1e-3}, "d2dgn": {"epochs": 5}}
+FIELDS: dict[str, dict[str, Any]] = {
+    "finetune": {"epochs": 5, "lr": 1e-3},
+    "d2dgn": {"epochs": 5},
+    "d2dgn_calibrated": {"refresh": 10, "epochs": 10, "forget_weight": 5.0},  # on Kin8nm, seeds 11 and 12
+}
 PAPER = {"blindspot": {"blind_epochs": 10, "epochs": 5}, "gaussian_amnesiac": {"epochs": 5}}  # of sentence pairs
 TABLES = _domain(
     "mlp",
@@ -97,14 +101,14 @@ TABLES = _domain(
     fields=FIELDS,
 )
 PAIRS = _domain(
-    "lstm",
+    "bag",
     Recipe(epochs=100, patience=10, lr=1e-3, batch_size=256, eval_every=1),
     pools=selectors.POOLS,
     error="mse",
     fields=FIELDS | PAPER,
 )
 SERIES = _domain(
-    "lstm",
+    "mlp",
     Recipe(epochs=100, patience=10, lr=1e-3, batch_size=256, eval_every=1),
     pools=("random", "low", "high"),
     error="l1",

@@ -26,7 +26,7 @@ from graphforget.attack import AttackResult
 from graphforget.cost import Cost, measure
 from graphforget.errors import Diverged, GraphforgetError, InputError, NotApplicable
 from graphforget.evidence import average, compare
-from graphforget.relearn import relearn_epochs
+from graphforget.relearn import relearn_epochs, relearn_steps
 from graphforget.report import ORIGINAL, Report
 from graphforget.train import progress
 from graphforget.unlearner import Unlearned, Unlearner
@@ -136,7 +136,7 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
             block.rows[-1] |= {"gold": k, **trained}
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, models[0], seed=bench.cell.seed)
-            block.add("gold", "retrain", {("forget", "relearn_epochs"): value})
+            block.add("gold", "retrain", {("forget", "relearn_epochs"): value, ("forget", "ain"): 1.0})
         if lira:
             block.add("gold", "retrain", _lira(lira.gold(models[0])))
         yield block
@@ -153,7 +153,11 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         block.add("unlearned", name, bench.more(result))
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, result, seed=bench.cell.seed)
-            block.add("unlearned", name, {("forget", "relearn_epochs"): value})
+            steps = [
+                relearn_steps(bench.task, split, original, each, seed=bench.cell.seed) for each in (result, models[0])
+            ]
+            ain = steps[0] / steps[1] if steps[1] else float("nan")
+            block.add("unlearned", name, {("forget", "relearn_epochs"): value, ("forget", "ain"): ain})
         if lira:
             block.add("unlearned", name, _lira(lira.attack(method, result)))
         if bench.domain.flops:

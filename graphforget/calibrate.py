@@ -14,7 +14,7 @@ element, and the memory of the element itself. Only the second must go, and it c
 5. Where the model has been trained on without the forgotten, part of the memory is gone by then: by how much the
    forgotten fell since, beside the unseen, counts as taken.
 6. Where nothing retained has the element's label (a whole class goes), a model trained on the rest never learns the
-   label at all: the target is the mean belief that the original gives this label on elements of the others.
+   label at all, and no unseen element is like the forgotten: see :mod:`graphforget.strangers`.
 
 The memory is split into its mean and what varies with structure. The second part is shrunk by its own reliability, the
 correlation of two estimates from disjoint halves of the data (Spearman-Brown), so that it counts where it is measured
@@ -44,6 +44,7 @@ from torch import Tensor, nn
 
 from graphforget.errors import InputError, unknown
 from graphforget.forget import ForgetSplit
+from graphforget.strangers import absent, blind, stranger
 from graphforget.task import Batch, Scored, Task
 
 Array = npt.NDArray[np.float64]
@@ -151,10 +152,14 @@ def calibrate(
         left = float(np.clip(1 - (fell.mean() - drift.mean()) / mean, 0, 1))
     memory = left * torch.from_numpy(mean + varying).to(base)
     strange = absent(task, split, gone).to(base.device)
-    if bool(strange.any()):
-        level = _stranger(task, model, split, gone, strange).to(base)
-        memory = torch.where(strange, task.scores(base, gone) - level, memory)
     target = task.shift(base, gone, memory)
+    if bool(strange.any()) and gone.label.is_floating_point():
+        target = torch.where(strange[:, None], blind(task, model, split, gone, rng).to(base), target)
+        memory = task.scores(base, gone) - task.scores(target, gone)
+    elif bool(strange.any()):
+        level = stranger(task, model, split, gone, strange).to(base)
+        memory = torch.where(strange, task.scores(base, gone) - level, memory)
+        target = task.shift(base, gone, memory)
     counts = len(s_trained), len(s_unseen)
     return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left)
 
@@ -164,25 +169,6 @@ def sampled(task: Task[Any], split: ForgetSplit[Any], request: int, samples: int
     retained = sum(batch.size for batch in task.batches(split.retain, split.untouched, None))
     size = max(request, min(-(-least // samples), int(SHARE * retained)))
     return size, max(samples, min(MOST, -(-least // size)))
-
-
-def absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
-    """[B] bool: no retained element has the label, so that a model trained on the rest never learns it at all."""
-    if gone.label.is_floating_point():  # the targets of a regression are no labels: every one is another
-        return torch.zeros(gone.size, dtype=torch.bool)
-    kept = torch.cat([batch.label for batch in task.batches(split.retain, split.untouched, None)])
-    return ~torch.isin(gone.label, kept)
-
-
-def _stranger(task: Any, model: nn.Module, split: ForgetSplit[Any], gone: Batch, absent: Tensor) -> Tensor:
-    """[B] the mean score that the model gives an absent label on retained elements, which all have another one."""
-    others = task.elements(split.retain, split.untouched)
-    outputs = task.teacher(model, split.retain)(others)
-    level = torch.zeros(gone.size, dtype=outputs.dtype)
-    for label in gone.label[absent.to(gone.label.device)].unique():
-        asked = Batch(others.index, torch.full_like(others.label, int(label)), others.input)
-        level[(gone.label == label).cpu()] = task.scores(outputs, asked).mean().cpu()
-    return level
 
 
 def asked(task: Any, model: nn.Module, split: ForgetSplit[Any], batch: Batch) -> tuple[Array, Array]:

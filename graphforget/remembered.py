@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from graphforget.calibrate import REGRESSIONS, SMALLEST, Array, absent, asked, sampled
+from graphforget.calibrate import REGRESSIONS, SMALLEST, Array, asked, sampled
 from graphforget.forget import ForgetSplit
+from graphforget.strangers import absent
 from graphforget.task import Scored, Task
 
 

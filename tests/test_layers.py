@@ -37,7 +37,8 @@ fresh hessian
 task
 classes samples
 row_interop
-calibrate distill
+strangers distill
+calibrate
 remembered
 unlearner
 local

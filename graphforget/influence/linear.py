@@ -125,7 +125,8 @@ class Last:
     def theta(self) -> Tensor:
         """[C, d] the layer's weights, the bias as last column."""
         weight = self.layer.weight.detach()
-        return weight.clone() if self.layer.bias is None else torch.cat([weight, self.layer.bias.detach()[:, None]], 1)
+        bias: Tensor | None = self.layer.bias
+        return weight.clone() if bias is None else torch.cat([weight, bias.detach()[:, None]], 1)
 
     def rows(self, view: Samples) -> Rows | None:
         """What a view's rows look like to the layer; None where it has no row that the task can ask about.
