@@ -39,6 +39,7 @@ calibrate distill
 unlearner
 local
 attack relearn
+membership
 cost
 report
 evidence
