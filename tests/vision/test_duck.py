@@ -9,6 +9,7 @@ from torch import nn
 
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.methods.retrain import Retrain
 from graphforget.metrics import aus
 from graphforget.samples import Samples
 from graphforget.unlearner import Unlearned
@@ -59,15 +60,15 @@ def test_one_class_alone_has_no_target():
         DUCK().unlearn(nn.Sequential(nn.Linear(4, 2)), TASK, split)
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ((0.9, 0.9, 1.0, 0.0), 0.5),
-        ((0.9, 0.95, 0.0, 0.0), 1.05),
-        ((0.9, 0.8, 0.25, 0.0), 0.72),
-        ((0.8, 0.8, 0.7, 0.8), 1 / 1.1),
-    ],
-)
+BY_HAND = [
+    ((0.9, 0.9, 1.0, 0.0), 0.5),
+    ((0.9, 0.95, 0.0, 0.0), 1.05),
+    ((0.9, 0.8, 0.25, 0.0), 0.72),
+    ((0.8, 0.8, 0.7, 0.8), 1 / 1.1),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), BY_HAND)
 def test_aus_by_hand(given, expected):
     assert aus(*given) == pytest.approx(expected)
 
@@ -84,8 +85,6 @@ def test_aus_of_doing_nothing_and_of_gold():
     ids = parts.test.rows()[gone]
     assert set(parts.test.y[ids].tolist()) == set(split.forget.y[split.forget.rows()].tolist())
     assert nothing["all", "aus"] == pytest.approx(1 / (1 + nothing["test", "accuracy_gone"]))
-    from graphforget.methods.retrain import Retrain
-
     gold = class_figures(TASK, split, parts.test, model, Retrain().unlearn(model, TASK, split, seed=4))
     assert gold["all", "aus"] == pytest.approx(1, abs=0.05)
     assert gold["test", "accuracy_gone"] == 0

@@ -27,7 +27,7 @@ def test_the_loss_is_the_equation():
         for row, other in zip(x, moved, strict=True):
             total += np.linalg.norm((row @ w.T + b) - (other @ w.T + b)) / np.linalg.norm(row - other)
     found = roughness(model, torch.from_numpy(x), 0.3, 3, torch.Generator().manual_seed(7))
-    assert float(found) == pytest.approx(total / 3, rel=1e-6)
+    assert float(found.detach()) == pytest.approx(total / 3, rel=1e-6)
 
 
 def test_the_perturbed_side_has_no_gradient_and_a_constant_network_no_loss():
