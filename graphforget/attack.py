@@ -8,6 +8,7 @@ Everything runs on the CPU in float64, from seeds of its own.
 * posterior: a classifier trained on a shadow model (Olatunji et al., arXiv:2101.06570, TSTF).
 * update leakage: the answers before and after the request (Chen et al., arXiv:2005.02205).
 * U-LiRA: a likelihood ratio over shadow models (Hayes et al., arXiv:2403.01218; LiRA itself: arXiv:2112.03570).
+* LiRA without "in" shadows: how far a score lies above what models give that never saw the element (arXiv:2112.03570).
 * ZRF: legacy, not an attack (Chundawat et al., arXiv:2205.08096).
 """
 
@@ -224,6 +225,37 @@ def u_lira(
     log_ratio = ((target - mean_out).square() / var_out - (target - mean_in).square() / var_in) / 2
     log_ratio = log_ratio - (var_in / var_out).log() / 2
     return ULira(log_ratio, threshold_attack(log_ratio[asked], log_ratio[~asked], seed))
+
+
+def lira(shadow_scores: Tensor, target_scores: Tensor, target_in: Tensor, seed: int = 0) -> AttackResult:
+    """Tell members from non-members by how far each score lies above what models give that never saw the element.
+
+    The offline form of LiRA: member score(b) = Phi((t - mean_b) / sd_b), by its argument, over shadow models none of
+    which was trained on any of the B elements. Beside :func:`u_lira` it needs no shadow that unlearns, and is weaker.
+
+    Args:
+        shadow_scores: [S, B], S >= 2, near Gaussian: log p / (1 - p) of the label; not a probability.
+        target_scores: [B], of the model under attack.
+        target_in: bool [B]: the forgotten; False: what the model never saw. Both must occur.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: shapes, NaN, one shadow, or a variance of 0.
+
+    Example:
+        >>> lira(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([5.0, 2.0]), torch.tensor([True, False])).auc
+        1.0
+    """
+    scores = metrics.check_rows(shadow_scores, "shadow_scores", columns=1).cpu()
+    target = metrics.check_scores(target_scores, "target_scores").cpu()
+    if target.shape != scores.shape[1:]:
+        raise InputError(f"target_scores must be [{scores.shape[1]}] (got {list(target.shape)}); align them")
+    asked = _mask(target_in, target, "target_in")
+    if bool(asked.all()) or not bool(asked.any()):
+        raise InputError(f"target_in must hold both True and False (got {int(asked.sum())} True of {len(asked)})")
+    mean, variance = _gaussian(scores, torch.ones_like(scores, dtype=torch.bool), pooled=False)
+    far = (target - mean) / variance.sqrt()  # Phi is monotone, and its values near 1 would round to ties
+    return threshold_attack(far[asked], far[~asked], seed)
 
 
 def tpr_at_1pct_fpr(member: Tensor, other: Tensor) -> float:

@@ -23,6 +23,7 @@ from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Unlearned, Unlearner
 from tests.recsys import test_conformance as recommenders
 from tests.small import both_ways, edges_of, equal_states, same_random_state, sbm, snapshot, state, storages
+from tests.vision import test_conformance as images
 
 # Settings that keep a method short; a method that is not named here runs with its defaults.
 SHORT = {
@@ -103,8 +104,8 @@ def something_changed(world: World, found: Unlearned) -> bool:
     return not torch.allclose(after, before, atol=1e-6)
 
 
-def test_every_method_of_the_catalog_runs_here_or_with_the_recommenders():
-    assert set(catalog.METHODS) <= set(METHODS) | set(recommenders.METHODS)
+def test_every_method_of_the_catalog_runs_here_or_with_the_recommenders_or_images():
+    assert set(catalog.METHODS) <= set(METHODS) | set(recommenders.METHODS) | set(images.METHODS)
     ran = {param.values[0] for param in EVERY}
     assert ran == set(METHODS)
 

@@ -43,6 +43,7 @@ remembered
 unlearner
 local
 attack relearn
+membership
 cost
 report
 evidence

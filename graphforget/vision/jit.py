@@ -93,9 +93,7 @@ class JiT(Unlearner):
         while not reaches(high):
             low, high = high, high * 4
             if high > LARGEST:
-                raise NotApplicable(
-                    f"no step up to {LARGEST} lowers the forgotten's accuracy to {goal:.3g}; raise goal"
-                )
+                raise NotApplicable(f"no step up to {LARGEST} brings the forgotten down to {goal:.3g}; raise goal")
         for _ in range(SEARCHES):
             middle = (low * high) ** 0.5
             low, high = (low, middle) if reaches(middle) else (middle, high)

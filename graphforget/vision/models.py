@@ -6,7 +6,7 @@ All can be re-initialised, so that gold and destroyers need no factory.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -97,13 +97,14 @@ class ViT(nn.Module):
             from transformers import ViTConfig, ViTForImageClassification
         except ImportError as error:
             raise missing_extra("transformers", "vision") from error
-        self._build = lambda: ViTForImageClassification(
-            ViTConfig(
-                image_size=shape[1], patch_size=shape[1] // 4, num_channels=shape[0], num_labels=classes,
-                hidden_size=64, num_hidden_layers=4, num_attention_heads=4, intermediate_size=128,
-            )
+        make: Any = ViTForImageClassification
+        config = ViTConfig(
+            image_size=shape[1], patch_size=shape[1] // 4, num_channels=shape[0],
+            hidden_size=64, num_hidden_layers=4, num_attention_heads=4, intermediate_size=128,
         )  # fmt: skip
-        self.net: nn.Module = self._build()
+        config.num_labels = classes
+        self._build: Callable[[], nn.Module] = lambda: make(config)
+        self.net = self._build()
 
     def reset_parameters(self) -> None:
         """Draw every weight anew, tokens and positions included, which no layer's own rule reaches."""

@@ -21,8 +21,8 @@ R_l         of ``split.data`` under the original, or the last request's record: 
 
 Only weights of linear layers and convolutions of one group move; biases and norms are frozen. The learning rate falls
 geometrically from ``lr`` to ``last_lr``. It stops when the accuracy on the forgotten is under the goal: that on
-held-out images, or 0 for classes that nothing retains (the paper's forgets samples). A gap also follows from collapse, so no
-epoch counts that lowers the held-out accuracy by more than ``most_lost`` (the paper's rule for poison).
+held-out images, or 0 for classes that nothing retains (the paper's rule is for samples). A gap also follows from
+collapse, so no epoch counts that lowers the held-out accuracy by more than ``most_lost`` (the paper's rule for poison).
 
 Deviations: (2) by an eigendecomposition clipped at 0, since augmentation can make it indefinite and an SVD would return
 absolute values; patches at the layer's own stride; no augmentation or dropout in (1).
@@ -47,6 +47,7 @@ from graphforget.vision.saliency import parts_of
 from graphforget.vision.task import ImageClassification
 
 Grams = dict[str, Tensor]
+Layers = Mapping[str, nn.Linear | nn.Conv2d]
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ class PGU(Unlearner):
         )
         return Unlearned(model, split.retain, {"grams": kept})
 
-    def _epoch(self, job: Job, layers: Mapping[str, nn.Module], away: Grams, forgotten: Batch, lr: float) -> None:
+    def _epoch(
+        self, job: Job, layers: Mapping[str, nn.Linear | nn.Conv2d], away: Grams, forgotten: Batch, lr: float
+    ) -> None:
         weights = [layer.weight for layer in layers.values()]
         for rows in torch.randperm(forgotten.size, generator=job.rng).split(self.batch_size):
             batch = forgotten.take(rows.to(forgotten.label.device))
@@ -169,4 +172,5 @@ def projector(gram: Tensor, gamma: float) -> Tensor:
     share = size.cumsum(0) / size.sum().clamp(min=torch.finfo(size.dtype).tiny)
     count = int((share <= gamma + 1e-12).sum()) if gamma < 1 else len(size)
     leading = vectors.flip(1)[:, :count]
-    return leading @ leading.T
+    found: Tensor = leading @ leading.T
+    return found

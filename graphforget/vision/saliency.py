@@ -63,8 +63,7 @@ def gradients(
     total, count = {name: torch.zeros_like(p) for name, p in chosen.items()}, 0
     for batch in parts_of(task, context, view, size):
         value = of_outputs(task, task.outputs(model, context, batch), batch)
-        options = {"allow_unused": True, "materialize_grads": True}
-        found = torch.autograd.grad(value, list(chosen.values()), **options)
+        found = torch.autograd.grad(value, list(chosen.values()), allow_unused=True, materialize_grads=True)
         for name, grad in zip(chosen, found, strict=True):
             total[name] += of_gradient(grad)
         count += 1

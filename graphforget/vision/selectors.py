@@ -81,11 +81,9 @@ def with_groups(splits: Splits[Samples], per_class: int = GROUPS) -> Splits[Samp
 def _known(train: Samples, kind: str) -> Tensor:
     """What can be drawn: ids of rows, labels or groups."""
     rows = train.rows()
-    if kind == "class":
-        return train.y[rows].unique()
-    if kind == "subclass" and train.groups is not None:
-        return train.groups[rows].unique()
-    return rows
+    values = train.y if kind == "class" else train.groups if kind == "subclass" else None
+    found: Tensor = rows if values is None else values[rows].unique()
+    return found
 
 
 def _wanted(total: int, ratio: float | None, count: int | None, kind: str) -> int:
