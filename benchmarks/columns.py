@@ -25,6 +25,14 @@ COLUMNS: dict[str, list[Column]] = {
         ("test", "mae"), ("forget", "mae"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold"),
         ("retain", "rmse_to_gold"), ("forget", "mia_svc"), ("all", "seconds"),
     ],
+    "linear": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("all", "relative_distance"),
+        ("all", "residual"), ("all", "seconds"),
+    ],
+    "sparse": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("all", "relative_distance"),
+        ("all", "support_overlap"), ("all", "seconds"),
+    ],
 }  # fmt: skip
 
 NAMES: dict[Column, str] = {
@@ -52,6 +60,9 @@ NAMES: dict[Column, str] = {
     ("retain", "rmse_to_gold"): "RMSE to gold, retained",
     ("forget", "mia_svc"): "taken for members",
     ("forget", "ain"): "AIN",
+    ("all", "relative_distance"): "distance of the weights to gold",
+    ("all", "support_overlap"): "support shared with gold",
+    ("all", "residual"): "gradient left",
     ("all", "seconds"): "seconds",
     ("all", "noise_shift"): "score change by noise",
     ("all", "u_lira_auc"): "U-LiRA AUC",
@@ -67,7 +78,14 @@ ATTACKS = [
 
 DISTANCES = [("forget", "js_to_gold"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold")]  # told in floors
 
-UTILITY = {"link": "auc", "node": "accuracy", "recommend": "recall@20", "regression": "mae"}  # on the test part
+UTILITY = {
+    "link": "auc",
+    "node": "accuracy",
+    "recommend": "recall@20",
+    "regression": "mae",
+    "linear": "accuracy",
+    "sparse": "accuracy",
+}  # on the test part
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
 PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 

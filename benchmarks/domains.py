@@ -33,13 +33,25 @@ class Drawn(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request made ready for a domain's own figures."""
+    """A request made ready for a domain's own figures.
+
+    Args:
+        task: how models run.
+        split: the request, resolved.
+        test: the test part.
+        request: what is forgotten.
+        target: the item that planted users push, where there is one.
+        original: gives the original model.
+        gold: gives the first gold.
+    """
 
     task: Task[Any]
     split: ForgetSplit[Any]
     test: Any
     request: ForgetRequest
     target: int | None
+    original: Callable[[], nn.Module]
+    gold: Callable[[], nn.Module]
 
 
 def no_more(asked: Asked, result: Unlearned) -> Row:
@@ -97,9 +109,15 @@ class Domain:
 def of(dataset: str) -> Domain:
     """The domain of a data set, by the table that names its module; graphs have all the others."""
     from benchmarks.graphs import GRAPHS
+    from benchmarks.linears import LINEARS
     from benchmarks.recommenders import RECOMMENDERS
     from benchmarks.regressions import REGRESSIONS
+    from graphforget.influence import cards as linear_cards
     from recsys import cards
 
-    known: dict[str, Domain] = {**dict.fromkeys(cards.DATASETS, RECOMMENDERS), **REGRESSIONS}
+    known: dict[str, Domain] = {
+        **dict.fromkeys(cards.DATASETS, RECOMMENDERS),
+        **dict.fromkeys(linear_cards.DATASETS, LINEARS),
+        **REGRESSIONS,
+    }
     return known.get(dataset, GRAPHS)

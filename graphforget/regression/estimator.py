@@ -80,9 +80,7 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
             InputError: an unknown error, or a NaN target, named by its row.
         """
         self._check_targets(y)
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
-        )
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
         self._flat = y.ndim == 1
         seed = self._seed()
         mean, deviation = X.mean(0), X.std(0)
