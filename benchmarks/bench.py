@@ -95,8 +95,8 @@ class Bench:
     def more(self, result: Unlearned) -> Row:
         """Figures of a model that only the cell's domain has."""
         _, request, target = self._drawn
-        asked = Asked(self.task, self.whole, self.splits.test, request, target, lambda: self.original()[0])
-        return self.domain.more(asked, result)
+        models = (lambda: self.original()[0]), (lambda: self.gold(0, len(self.steps) - 1)[0].model)
+        return self.domain.more(Asked(self.task, self.whole, self.splits.test, request, target, *models), result)
 
     def blank(self, seed: int) -> nn.Module:
         """A never-trained model of the cell."""

@@ -29,6 +29,14 @@ COLUMNS: dict[str, list[Column]] = {
         ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("retain", "js_to_gold"),
         ("all", "mia_auc"), ("all", "aus"), ("all", "seconds"),
     ],
+    "linear": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("all", "relative_distance"),
+        ("all", "residual"), ("all", "seconds"),
+    ],
+    "sparse": [
+        ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("all", "relative_distance"),
+        ("all", "support_overlap"), ("all", "seconds"),
+    ],
 }  # fmt: skip
 
 NAMES: dict[Column, str] = {
@@ -56,6 +64,9 @@ NAMES: dict[Column, str] = {
     ("retain", "rmse_to_gold"): "RMSE to gold, retained",
     ("forget", "mia_svc"): "taken for members",
     ("forget", "ain"): "AIN",
+    ("all", "relative_distance"): "distance of the weights to gold",
+    ("all", "support_overlap"): "support shared with gold",
+    ("all", "residual"): "gradient left",
     ("all", "seconds"): "seconds",
     ("all", "aus"): "AUS",
     ("all", "noise_shift"): "score change by noise",
@@ -78,6 +89,8 @@ UTILITY = {  # on the test part
     "recommend": "recall@20",
     "image": "accuracy",
     "regression": "mae",
+    "linear": "accuracy",
+    "sparse": "accuracy",
 }
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
 PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility

@@ -33,7 +33,17 @@ class Drawn(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request made ready for a domain's own figures."""
+    """A request made ready for a domain's own figures.
+
+    Args:
+        task: how models run.
+        split: the request, resolved.
+        test: the test part.
+        request: what is forgotten.
+        target: the item that planted users push, where there is one.
+        original: gives the original model.
+        gold: gives the first gold.
+    """
 
     task: Task[Any]
     split: ForgetSplit[Any]
@@ -41,6 +51,7 @@ class Asked(NamedTuple):
     request: ForgetRequest
     target: int | None
     original: Callable[[], nn.Module]
+    gold: Callable[[], nn.Module]
 
 
 def no_more(asked: Asked, result: Unlearned) -> Row:
@@ -99,14 +110,17 @@ def of(dataset: str) -> Domain:
     """The domain of a data set, by the table that names its module; graphs have all the others."""
     from benchmarks.graphs import GRAPHS
     from benchmarks.images import IMAGES
+    from benchmarks.linears import LINEARS
     from benchmarks.recommenders import RECOMMENDERS
     from benchmarks.regressions import REGRESSIONS
-    from graphforget.vision.cards import DATASETS
+    from graphforget.influence import cards as linear_cards
+    from graphforget.vision import cards as image_cards
     from recsys import cards
 
     known: dict[str, Domain] = {
         **dict.fromkeys(cards.DATASETS, RECOMMENDERS),
-        **dict.fromkeys(DATASETS, IMAGES),
+        **dict.fromkeys(image_cards.DATASETS, IMAGES),
+        **dict.fromkeys(linear_cards.DATASETS, LINEARS),
         **REGRESSIONS,
     }
     return known.get(dataset, GRAPHS)
