@@ -38,6 +38,7 @@ METHODS: dict[str, str] = {
     "unsir": "graphforget.vision.unsir:UNSIR",
     "bad_teaching": "graphforget.vision.bad_teaching:BadTeaching",
     "scrub": "graphforget.vision.scrub:SCRUB",
+    "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
 }
 

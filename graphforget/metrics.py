@@ -14,8 +14,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.special import stdtrit
+from scipy.stats import entropy
 from torch import Tensor
 
 from graphforget.errors import InputError
@@ -255,6 +257,39 @@ def aus(original: float, retained: float, forgotten: float, goal: float) -> floa
         if not 0 <= value <= 1:
             raise InputError(f"accuracies must lie in [0, 1] (got {value}); divide per cents by 100")
     return (1 - (original - retained)) / (1 + abs(goal - forgotten))
+
+
+def klom(unlearned: Tensor, oracle: Tensor, bins: int = 20) -> Tensor:
+    """Return KL of margins [B]: for each element, of N models that unlearned from N' that never saw it.
+
+    Margins are the label's logit less the log-sum-exp of the others, clipped to [-100, 100]; histograms have common
+    bins over both, an oracle's empty bin counts 1e-5. Two samples of one distribution do not give 0: print the figure
+    of two halves of the oracles beside it, and read nothing below 50 models.
+
+    Args:
+        unlearned: [N, B] margins.
+        oracle: [N', B].
+        bins: of the histograms.
+
+    Raises:
+        InputError: shapes, NaN, or no model.
+
+    Source:
+        Georgiev et al., arXiv:2410.23232.
+
+    Example:
+        >>> klom(torch.zeros(50, 2), torch.zeros(50, 2))
+        tensor([0., 0.], dtype=torch.float64)
+    """
+    a, b = check_rows(unlearned, "unlearned", columns=1), check_rows(oracle, "oracle", columns=1)
+    if a.shape[1] != b.shape[1]:
+        raise InputError(f"both must have one column an element (got {a.shape[1]} and {b.shape[1]}); align them")
+    found = []
+    for one, other in zip(a.clamp(-100, 100).T.cpu().numpy(), b.clamp(-100, 100).T.cpu().numpy(), strict=True):
+        edges = np.histogram_bin_edges(np.concatenate([one, other]), bins)
+        p, q = (np.histogram(each, edges)[0] / len(each) for each in (one, other))
+        found.append(float(entropy(p, np.where(p > 0, np.maximum(q, 1e-5), q))))  # scipy makes q sum to 1 again
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def verification_error(state_a: Mapping[str, Tensor], state_b: Mapping[str, Tensor]) -> float:

@@ -37,10 +37,10 @@ from torch import Tensor, nn
 
 from graphforget import metrics
 from graphforget.errors import InputError
-from graphforget.task import Batch, evaluating
+from graphforget.task import Batch
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
-from graphforget.vision.layers import head, inputs
+from graphforget.vision.layers import embed, head, inputs
 from graphforget.vision.metrics import absent
 from graphforget.vision.task import ImageClassification
 
@@ -129,30 +129,19 @@ def targets(task: Any, model: nn.Module, context: Any, batch: Batch, rng: torch.
     for number, kept in enumerate(task.batches(context, context, rng)):
         if number == CENTROID_BATCHES:
             break
-        found = embed(task, model, context, kept)
+        found = embed(task, model, context, kept, "DUCK")
         for label in kept.label.unique().tolist():
             own = found[kept.label == label]
             sums[label] = sums.get(label, torch.zeros_like(own[0])) + own.sum(0)
             counts[label] = counts.get(label, 0) + len(own)
     labels = torch.tensor(sorted(sums))
     centroids = torch.stack([sums[label] / counts[label] for label in labels.tolist()])
-    own = embed(task, model, context, batch)
+    own = embed(task, model, context, batch, "DUCK")
     distance = 1 - F.cosine_similarity(own[:, None], centroids[None], dim=2)
     distance = distance.masked_fill(batch.label[:, None] == labels.to(batch.label.device)[None], torch.inf)
     if not bool(torch.isfinite(distance).any(1).all()):
         raise InputError("DUCK needs a retained class beside each forgotten image's own (got none); use retrain")
     return centroids[distance.argmin(1)]
-
-
-def embed(task: Any, model: nn.Module, context: Any, batch: Batch) -> Tensor:
-    """[B, d] what enters the head for each element, in eval mode and without gradient."""
-    name, last = head(model, "DUCK")
-    pieces = []
-    with evaluating(model), torch.no_grad(), inputs({name: last}) as found:
-        for rows in torch.arange(batch.size).split(1024):
-            task.outputs(model, context, batch.take(rows.to(batch.label.device)))
-            pieces.append(found[name])
-    return torch.cat(pieces)
 
 
 def right(task: Any, model: nn.Module, context: Any, view: Any) -> float:

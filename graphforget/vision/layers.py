@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphforget.errors import InputError
+from graphforget.samples import ROWS
+from graphforget.task import Batch, Task, evaluating
 
 
 def head(model: nn.Module, method: str) -> tuple[str, nn.Linear]:
@@ -64,11 +68,21 @@ def inputs(layers: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
+def embed(task: Task[Any], model: nn.Module, context: Any, batch: Batch, method: str) -> Tensor:
+    """[B, d] what enters the head for each element, in eval mode and without gradient."""
+    name, last = head(model, method)
+    pieces = []
+    with evaluating(model), torch.no_grad(), inputs({name: last}) as found:
+        for rows in torch.arange(batch.size).split(ROWS):
+            task.outputs(model, context, batch.take(rows.to(batch.label.device)))
+            pieces.append(found[name])
+    return torch.cat(pieces)
+
+
 def rows_of(layer: nn.Module, given: Tensor) -> Tensor:
     """[n, fan_in] the vectors that a layer's weight rows are multiplied with: inputs, or patches of a convolution.
 
     Example:
-        >>> import torch
         >>> rows_of(nn.Conv2d(1, 2, 2), torch.zeros(3, 1, 4, 4)).shape
         torch.Size([27, 4])
     """

@@ -28,6 +28,7 @@ SHORT = {
     "bad_teaching": {"epochs": 2},
     "scrub": {"epochs": 2},
     "l1_sparse": {"epochs": 2},
+    "dmm": {"epochs": 2},
     "ssd": {"selection": 3.0},
 }
 OWN = [key for key, path in catalog.METHODS.items() if path.startswith("graphforget.vision.")]

@@ -13,7 +13,8 @@ from graphforget.methods.retrain import Retrain
 from graphforget.metrics import aus
 from graphforget.samples import Samples
 from graphforget.unlearner import Unlearned
-from graphforget.vision.duck import DUCK, embed, targets
+from graphforget.vision.duck import DUCK, targets
+from graphforget.vision.layers import embed
 from graphforget.vision.metrics import absent, class_figures
 from tests import naive_vision as naive
 from tests.vision.small import TASK, accuracy, arrays, rows, tiny, world
@@ -32,7 +33,7 @@ def test_targets_are_the_nearest_centroids_of_other_classes(kind):
     assert np.allclose(found.numpy(), expected)
     again = targets(TASK, model, split.retain, batch, torch.Generator().manual_seed(9))
     assert torch.allclose(found, again)  # the order of batches does not count
-    assert np.allclose(embed(TASK, model, split.retain, batch).numpy(), own)
+    assert np.allclose(embed(TASK, model, split.retain, batch, "DUCK").numpy(), own)
     order = torch.randperm(batch.size, generator=torch.Generator().manual_seed(1))
     assert torch.allclose(targets(TASK, model, split.retain, batch.take(order), torch.Generator()), found[order])
 
