@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from graphforget.errors import InputError, unknown
 from graphforget.forget import ForgetSplit
 from graphforget.task import Ask, Batch, Scored, Task
-from graphforget.train import Recipe, descend, draw_seed
+from graphforget.train import Recipe, descend, draw_seed, seeded
 
 Array = npt.NDArray[np.float64]
 LEAST, SHARE, MOST = 1000, 0.025, 12  # see calibrate(); our defaults, chosen on Cora and CiteSeer, seeds 11 and 12
@@ -198,15 +198,17 @@ def _absent(task: Task[Any], split: ForgetSplit[Any], gone: Batch) -> Tensor:
 
 def _blind(task: Task[Any], model: nn.Module, split: ForgetSplit[Any], rng: torch.Generator) -> Ask:
     """A fresh model trained on what is retained for a few epochs, as a function of batches."""
-    new = task.fresh(model, draw_seed(rng) % 2**31).requires_grad_(True)
-
-    def steps(epoch: int) -> Iterator[Tensor]:
-        task.begin_epoch(new, split.retain, rng)
-        for batch in task.batches(split.retain, split.retain, rng):
-            yield task.loss(new, split.retain, batch)
-
+    seed = draw_seed(rng) % 2**31
+    new = task.fresh(model, seed).requires_grad_(True)
     lr = task.recipe.lr if isinstance(task.recipe, Recipe) else Recipe().lr
-    descend(new, steps, epochs=BLIND, lr=lr, weight_decay=task.weight_decay, title="calibrate: never saw it")
+    with seeded(seed) as own:
+
+        def steps(epoch: int) -> Iterator[Tensor]:
+            task.begin_epoch(new, split.retain, own)
+            for batch in task.batches(split.retain, split.retain, own):
+                yield task.loss(new, split.retain, batch)
+
+        descend(new, steps, epochs=BLIND, lr=lr, weight_decay=task.weight_decay, title="calibrate: never saw it")
     return task.teacher(new, split.retain)
 
 
