@@ -63,6 +63,8 @@ NAMES: dict[Column, str] = {
     ("forget", "rmse_to_gold"): "RMSE to gold, forgotten",
     ("retain", "rmse_to_gold"): "RMSE to gold, retained",
     ("forget", "mia_svc"): "taken for members",
+    ("test", "error_outside"): "test error, range that stays",
+    ("test", "error_inside"): "test error, range that went",
     ("forget", "ain"): "AIN",
     ("all", "relative_distance"): "distance of the weights to gold",
     ("all", "support_overlap"): "support shared with gold",
@@ -95,11 +97,15 @@ UTILITY = {  # on the test part
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
 PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
 
+RANGES = ("low", "high", "under2")  # pools of a regression that take a whole range of targets
+RANGE = [("test", "error_outside"), ("test", "error_inside")]
+
 
 def columns_of(task: str, pool: str = "", kind: str = "") -> list[Column]:
-    """The columns of a task; of planted data also what it was planted for, of features what noise in them changes."""
+    """The columns of a task; of planted data, features and ranges also what is of interest there alone."""
     shown = COLUMNS[task] if kind not in VALUES else [VALUES[kind], *COLUMNS[task]]
     more = [column for column in PLANTED.get(task, []) if pool == "poison"]
+    more += RANGE if pool in RANGES else []
     return [*more, *shown]
 
 

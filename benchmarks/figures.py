@@ -31,8 +31,17 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5,
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670, "mnist": 12,
+    "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
 }  # fmt: skip
-WORTH = {"link": 1.0, "node": 1.0, "recommend": 2.5, "image": 2.0}  # all methods together, in trainings
+WORTH = {  # all methods together, in trainings
+    "link": 1.0,
+    "node": 1.0,
+    "recommend": 2.5,
+    "image": 2.0,
+    "regression": 2.0,
+    "linear": 2.0,
+    "sparse": 2.0,
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,13 @@ NOISE = (  # fixed epochs: with early stopping a network hardly learns labels th
     "--kind label_noise --epochs 60 --patience 60 --eval-every 59 --golds 2"
     " --methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
 )
+GLANCES = (
+    ("glance", ("link", "node")),
+    ("glance-recommend", ("recommend",)),
+    ("glance-image", ("image",)),
+    ("glance-regression", ("regression",)),
+)
+EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
 SPEED = (
     "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0,epochs=10"
     " --out benchmarks/results/speed.jsonl"
@@ -180,6 +196,17 @@ SWEEPS = (
     Sweep("mnist-class", "mnist", f"--kind class {REPORTED}", "MNIST, one class, MLP"),
     Sweep("mnist-noise", "mnist", f"{NOISE} {REPORTED}", "MNIST, 10 % of the labels wrong, MLP, fixed schedule"),
     Sweep("gowalla-user", "gowalla", f"--kind user --count 1 {FIXED}", "Gowalla, one user, fixed schedule"),
+    Sweep("kin8nm", "kin8nm", f"--pool low random {REPORTED}", "Kin8nm, 30 % rows: the lowest targets, or at random"),
+    Sweep("power_plant", "power_plant", f"--pool low {REPORTED}", "Power plant, 30 % rows with the lowest targets"),
+    Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
+    Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
+    Sweep("mnist_3v8", "mnist_3v8", EXACT, "MNIST 3 against 8, L2"),
+    Sweep(
+        "mnist_3v8_sparse",
+        "mnist_3v8_small",
+        f"--task sparse {EXACT} --methods retrain finetune ij prox_ij",
+        "MNIST 3 against 8, 14 x 14, L1",
+    ),
 )
 
 
@@ -231,11 +258,7 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
     }
     if len(sweeps) < len(SWEEPS):
         return found
-    for marker, tasks in (
-        ("glance", ("link", "node")),
-        ("glance-recommend", ("recommend",)),
-        ("glance-image", ("image",)),
-    ):
+    for marker, tasks in GLANCES:
         rows = [
             row for name in reports if not name.endswith(VARIANTS) for row in reports[name].rows if row["task"] in tasks
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.cell import Cell
 from benchmarks.domains import Asked, Domain, Drawn
+from graphforget import catalog
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest
 from graphforget.influence import data
@@ -41,6 +43,12 @@ def blank(cell: Cell, splits: Splits[Samples]) -> nn.Module:
     return Logistic(splits.train.x.shape[1])
 
 
+def shape(cell: Cell) -> Any:
+    """The weights of the task's penalties."""
+    task = catalog.task(cell.task)()
+    return {"l1": task.l1, "l2": task.l2}
+
+
 def more(asked: Asked, result: Unlearned) -> Row:
     """Distance of the weights to gold's as a share of the original's, and the overlap of what is not 0 with gold's."""
     theta, gold, original = (_weights(each) for each in (result.model, asked.gold(), asked.original()))
@@ -68,7 +76,7 @@ LINEARS = Domain(
     load=load,
     draw=draw,
     build=blank,
-    shape=lambda cell: {},
+    shape=shape,
     fields={"finetune": {"epochs": 100, "lr": 1e-2}},
     flops=False,
     more=more,

@@ -140,6 +140,7 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         if lira:
             block.add("gold", "retrain", _lira(lira.gold(models[0])))
         yield block
+    gold_steps = relearn_steps(bench.task, split, original, models[0], seed=bench.cell.seed) if flags.relearn else 0
     for name, method in methods.items():
         try:
             result, spent, history = serve(bench, name, method, flags.golds, whole)
@@ -153,10 +154,8 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         block.add("unlearned", name, bench.more(result))
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, result, seed=bench.cell.seed)
-            steps = [
-                relearn_steps(bench.task, split, original, each, seed=bench.cell.seed) for each in (result, models[0])
-            ]
-            ain = steps[0] / steps[1] if steps[1] else float("nan")
+            steps = relearn_steps(bench.task, split, original, result, seed=bench.cell.seed)
+            ain = steps / gold_steps if gold_steps else float("nan")
             block.add("unlearned", name, {("forget", "relearn_epochs"): value, ("forget", "ain"): ain})
         if lira:
             block.add("unlearned", name, _lira(lira.attack(method, result)))

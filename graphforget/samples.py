@@ -324,7 +324,8 @@ def neighbourhood(context: Samples, batch: Batch, neighbours: int = 10) -> npt.N
     """[B, 3] of each row, among the ``neighbours`` rows of the context nearest to it in its inputs (itself left out).
 
     The share that have its label (of a regression: minus the distance of its target from their mean), the mean distance
-    to them and the distance to the nearest. Inputs are flattened and, where wider than 64, projected by random signs.
+    to them and the distance to the nearest. Inputs are flattened and, where wider than 64, projected by random signs;
+    integers are hashed words, 0 for none: every word is 64 random signs, and a sentence the sum of its words.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -345,8 +346,15 @@ def neighbourhood(context: Samples, batch: Batch, neighbours: int = 10) -> npt.N
 
 
 def _flat(x: Tensor) -> Tensor:
+    if not x.is_floating_point():
+        words = x.detach().cpu().long()
+        table = _signs(int(words.max()) + 1)
+        table[0] = 0
+        return nn.functional.embedding_bag(words.flatten(0, -2), table, mode="sum").view(len(x), -1)
     flat = x.detach().float().flatten(1).cpu()
-    if flat.shape[1] <= 64:
-        return flat
-    signs = torch.randint(2, (flat.shape[1], 64), generator=torch.Generator().manual_seed(0))
-    return flat @ (2.0 * signs - 1) / 8
+    return flat if flat.shape[1] <= 64 else flat @ _signs(flat.shape[1])
+
+
+def _signs(count: int) -> Tensor:
+    """[count, 64] random signs over 8, always the same."""
+    return (2.0 * torch.randint(2, (count, 64), generator=torch.Generator().manual_seed(0)) - 1) / 8

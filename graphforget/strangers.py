@@ -11,7 +11,7 @@ Both are ours, not any paper's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from graphforget.forget import ForgetSplit
 from graphforget.task import Batch, Task
-from graphforget.train import Recipe, descend, draw_seed
+from graphforget.train import Recipe, descend, draw_seed, seeded
 
 BLIND, BLINDS = 10, 2  # epochs and number of the fresh models; our defaults, chosen on Kin8nm, seeds 11 and 12
+TITLE = "calibrate: never saw it"
 NEAREST = 10  # a target is of a range that went where none of so many nearest targets is retained
 
 
@@ -70,13 +71,24 @@ def blind(task: Task[Any], model: nn.Module, split: ForgetSplit[Any], gone: Batc
     lr = task.recipe.lr if isinstance(task.recipe, Recipe) else Recipe().lr
     told = []
     for _ in range(BLINDS):
-        new = task.fresh(model, draw_seed(rng) % 2**31).requires_grad_(True)
-
-        def steps(epoch: int, new: nn.Module = new) -> Iterator[Tensor]:
-            task.begin_epoch(new, split.retain, rng)
-            for batch in task.batches(split.retain, split.retain, rng):
-                yield task.loss(new, split.retain, batch)
-
-        descend(new, steps, epochs=BLIND, lr=lr, weight_decay=task.weight_decay, title="calibrate: never saw it")
+        seed = draw_seed(rng) % 2**31
+        new = task.fresh(model, seed).requires_grad_(True)
+        with seeded(seed) as own:
+            descend(
+                new, _epochs(task, new, split, own), epochs=BLIND, lr=lr, weight_decay=task.weight_decay, title=TITLE
+            )
         told.append(task.teacher(new, split.retain)(gone))
     return torch.stack(told).mean(0)
+
+
+def _epochs(
+    task: Task[Any], model: nn.Module, split: ForgetSplit[Any], rng: torch.Generator
+) -> Callable[[int], Iterator[Tensor]]:
+    """The losses of an epoch on what is retained."""
+
+    def steps(epoch: int) -> Iterator[Tensor]:
+        task.begin_epoch(model, split.retain, rng)
+        for batch in task.batches(split.retain, split.retain, rng):
+            yield task.loss(model, split.retain, batch)
+
+    return steps

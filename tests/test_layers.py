@@ -80,6 +80,8 @@ ROOMS = {
     "sampler",
     "loaders",
     "minibatch",
+    "linear",
+    "convex",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 

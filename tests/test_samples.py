@@ -214,6 +214,15 @@ def test_neighbours_leave_the_row_itself_out():
     assert np.allclose(found, [[-1.5, 1.5, 1.0]])
 
 
+def test_sentences_are_near_where_they_share_words():
+    words = torch.tensor([[[1, 2, 3, 0]], [[3, 2, 1, 0]], [[7, 8, 9, 0]], [[7, 8, 0, 0]]])
+    data = Samples(words, torch.tensor([[0.0], [1.0], [5.0], [6.0]]))
+    found = neighbourhood(data, Batch(torch.tensor([0, 2]), torch.tensor([[0.0], [5.0]])), neighbours=1)
+    assert found[0].tolist() == [-1.0, 0.0, 0.0]  # the same words in another order
+    assert found[1, 0] == -1
+    assert 0 < found[1, 2] < 3
+
+
 def test_a_regressors_belief_is_lowered_by_moving_away_from_the_target():
     task = Regression()
     outputs, batch = torch.tensor([[1.0], [3.0], [2.0]]), Batch(torch.arange(3), torch.tensor([[2.0], [2.0], [2.0]]))

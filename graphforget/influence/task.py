@@ -24,7 +24,7 @@ class Linear(SampleTask):
     """Fit the last linear layer of a model to its optimum; what stands before it stays as it is.
 
     Args:
-        recipe: not used.
+        recipe: of methods that go on training; the fit itself does not use it.
         factory: see :class:`graphforget.task.Task`.
         layer_names: see :class:`graphforget.samples.SampleTask`.
         l2: weight of ||theta||^2 / 2 against the mean loss.

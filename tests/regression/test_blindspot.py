@@ -152,7 +152,8 @@ def test_gaussian_amnesiac_steps_on_retained_targets_and_drawn_ones(monkeypatch)
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_keeps_its_promises(name):
     model, split = world()
-    keeps_its_promises(METHODS[name], TASK, model, split)
+    found = keeps_its_promises(METHODS[name], TASK, model, split)
+    assert found.context is split.retain
 
 
 @pytest.mark.parametrize("name", METHODS)
