@@ -27,8 +27,8 @@ removed at once:
     sum_{i in D_f} w_i(x) = h(x)^T K^-1 H_f^T R_f                                                           (4)
 
 For ridge regression on h, with residuals for R_f, (4) is the exact effect of leaving D_f out. A network that fits its
-training images has no residuals: (4) then predicts no change, and ``head`` leaves such a model as it is. Adam decays by .95 an
-epoch, as published; batch size and damping are our defaults.
+training images has no residuals: (4) then predicts no change, and ``head`` leaves such a model as it is. Adam decays by
+.95 an epoch, as published; batch size and damping are our defaults.
 """
 
 from __future__ import annotations
