@@ -13,7 +13,10 @@ Shown = tuple[Column, tuple[str, ...]]  # the distance and the methods of a task
 DISTANCES: Mapping[str, Shown] = {
     "link": (("forget", "js_to_gold"), ("utu", "finetune", "gnndelete", "d2dgn", "d2dgn_calibrated")),
     "node": (("forget", "js_to_gold"), ("utu", "finetune", "gnndelete", "d2dgn", "d2dgn_calibrated")),
-    "image": (("forget", "js_to_gold"), ("finetune", "ssd", "duck", "salun", "del", "d2dgn_calibrated")),
+    "image": (
+        ("forget", "js_to_gold"),
+        ("finetune", "gradient_ascent", "ssd", "pgu", "duck", "salun", "del", "d2dgn_calibrated"),
+    ),
     "recommend": (("test", "overlap@20"), ("finetune", "row_reset", "mmrecun", "d2dgn", "mmrecun_calibrated")),
 }
 
