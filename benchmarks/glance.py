@@ -13,7 +13,10 @@ Shown = tuple[Column, tuple[str, ...]]  # the distance and the methods of a task
 DISTANCES: Mapping[str, Shown] = {
     "link": (("forget", "js_to_gold"), ("utu", "finetune", "gnndelete", "d2dgn", "d2dgn_calibrated")),
     "node": (("forget", "js_to_gold"), ("utu", "finetune", "gnndelete", "d2dgn", "d2dgn_calibrated")),
-    "image": (("forget", "js_to_gold"), ("finetune", "ssd", "duck", "salun", "del", "d2dgn_calibrated")),
+    "image": (
+        ("forget", "js_to_gold"),
+        ("finetune", "gradient_ascent", "ssd", "pgu", "duck", "salun", "del", "d2dgn_calibrated"),
+    ),
     "regression": (
         ("forget", "rmse_to_gold"),
         ("finetune", "gradient_ascent", "gaussian_amnesiac", "blindspot", "d2dgn", "d2dgn_calibrated"),

@@ -188,7 +188,8 @@ class Task(ABC, Generic[D]):
     def check(self, model: nn.Module, split: ForgetSplit[Any]) -> None:
         """Raise InputError when the model or the request does not fit the task; called before any work."""
         batch = self.elements(split.retain, split.forget)
-        if next(iter(self.batches(split.retain, split.retain, None)), None) is None:
+        kept = next(iter(self.batches(split.retain, split.retain, None)), None)
+        if kept is None:
             raise InputError(f"the request leaves {type(self).__name__} nothing to learn from in the retain part")
         out = self.teacher(model, split.retain)(batch)
         if out.dim() != 2 or out.shape[0] != batch.size:
@@ -196,6 +197,12 @@ class Task(ABC, Generic[D]):
                 f"the model's outputs must have shape [{batch.size}, C] for {type(self).__name__} "
                 f"(got {list(out.shape)}); check what its forward returns"
             )
+        for labels in (batch.label, kept.label):
+            if not labels.is_floating_point() and int(labels.max()) >= out.shape[1]:
+                raise InputError(
+                    f"labels must lie in [0, {out.shape[1]}), the model's outputs (got {int(labels.max())}); "
+                    "give the model as many outputs as there are classes"
+                )
         if not bool(torch.isfinite(out).all()):
             raise InputError("the model's outputs on the forget part hold NaN or infinity; check its weights")
 

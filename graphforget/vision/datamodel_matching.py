@@ -26,8 +26,9 @@ removed at once:
     K = H_r^T H_r + damping mean(h_i^T h_i) I,   H_r: embeddings of D_r,  R_f = one-hot - softmax on D_f    (3)
     sum_{i in D_f} w_i(x) = h(x)^T K^-1 H_f^T R_f                                                           (4)
 
-For ridge regression on h, with residuals for R_f, (4) is the exact effect of leaving D_f out. Adam decays by .95 an
-epoch, as published; batch size and damping are our defaults.
+For ridge regression on h, with residuals for R_f, (4) is the exact effect of leaving D_f out. A network that fits its
+training images has no residuals: (4) then predicts no change, and ``head`` leaves such a model as it is. Adam decays by
+.95 an epoch, as published; batch size and damping are our defaults.
 """
 
 from __future__ import annotations

@@ -7,13 +7,15 @@ from functools import cache
 
 import pytest
 import torch
+from torch import nn
 
 from graphforget import catalog
-from graphforget.errors import InputError, NotApplicable
+from graphforget.errors import Diverged, InputError, NotApplicable
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.methods.gradient_ascent import GradientAscent
 from graphforget.unlearner import Unlearned
 from graphforget.vision.deletion_by_example import DEL
+from graphforget.vision.jit import JiT
 from graphforget.vision.salun import SalUn
 from tests.small import equal_states, same_random_state, state, storages
 from tests.vision.small import TASK, world
@@ -110,6 +112,22 @@ def test_the_forgotten_images_themselves_are_not_looked_at_by_those_that_say_so(
     for name in ("unsir", "l1_sparse"):
         found = METHODS[name].unlearn(model, TASK, replace(split, **parts), seed=5)
         assert equal_states(state(found.model), state(result(name, "class").model))
+
+
+def test_labels_that_the_model_has_no_output_for_are_refused():
+    _, _, split = world("sample")
+    narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
+    with pytest.raises(InputError, match=r"labels must lie in \[0, 9\), the model's outputs \(got 9\)"):
+        DEL().unlearn(narrow, TASK, split)
+
+
+def test_a_step_that_is_far_too_large_returns_nothing():
+    model, _, split = world("class")
+    before = state(model)
+    for method in (DEL(lr=1e30, epochs=2), SalUn(lr=1e30, epochs=2), JiT(lr=1e38, copies=1)):
+        with pytest.raises(Diverged):
+            method.unlearn(model, TASK, split)
+    assert equal_states(state(model), before)
 
 
 @pytest.mark.parametrize(

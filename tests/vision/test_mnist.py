@@ -24,7 +24,7 @@ from graphforget.vision.pgu import PGU
 from graphforget.vision.ssd import SSD
 from graphforget.vision.task import ImageClassification
 
-TASK = ImageClassification(recipe=Recipe(epochs=10, patience=10, lr=1e-3, batch_size=128, eval_every=3))
+TASK = ImageClassification(recipe=Recipe(epochs=15, patience=15, lr=1e-3, batch_size=128, eval_every=5))
 
 
 def accuracy(model: nn.Module, view: Samples) -> float:
