@@ -127,8 +127,8 @@ def effect(job: Job, batch: Batch, damping: float) -> Tensor:
     gone, kept = task.elements(context, job.split.forget), task.elements(context, context)
     outputs = task.teacher(model, context)(gone)
     residual = F.one_hot(gone.label, outputs.shape[1]).to(outputs) - outputs.softmax(1)
-    h = [embed(task, model, context, part, "DMM") for part in (kept, gone, batch)]
-    return left_out(*h, residual, damping)
+    rows, went, asked = (embed(task, model, context, part, "DMM") for part in (kept, gone, batch))
+    return left_out(rows, went, asked, residual, damping)
 
 
 def left_out(kept: Tensor, gone: Tensor, asked: Tensor, residual: Tensor, damping: float) -> Tensor:
