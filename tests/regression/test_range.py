@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from graphforget.calibrate import _absent, calibrate
+from graphforget.calibrate import calibrate
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
@@ -20,6 +20,7 @@ from graphforget.regression.models import build
 from graphforget.regression.selectors import draw
 from graphforget.regression.task import Regression
 from graphforget.relearn import relearn_steps
+from graphforget.strangers import absent
 from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Unlearned
 
@@ -38,9 +39,9 @@ def world(pool):
 @pytest.mark.parametrize(("pool", "whole"), [("low", True), ("high", True), ("random", False)])
 def test_a_range_is_told_from_random_rows(pool, whole):
     _, split = world(pool)
-    absent = _absent(TASK, split, TASK.elements(split.retain, split.gone))
-    assert (float(absent.float().mean()) > 0.9) is whole
-    assert bool(absent.any()) is whole
+    found = absent(TASK, split, TASK.elements(split.retain, split.gone))
+    assert (float(found.float().mean()) > 0.9) is whole
+    assert bool(found.any()) is whole
 
 
 def test_the_target_of_a_range_is_what_models_say_that_never_saw_it():

@@ -84,7 +84,7 @@ def test_pgu_protects_what_its_twin_destroys(parts, data_root):
     held = PGU(gamma=0.9, epochs=40, lr=1.0, last_lr=0.2).unlearn(model, TASK, split).model
     free = PGU(gamma=0, epochs=1, lr=0.1, last_lr=0.02, most_lost=1.0).unlearn(model, TASK, split).model
     assert accuracy(model, split.forget) - accuracy(held, split.forget) >= 0.01
-    assert accuracy(model, split.retain) - accuracy(held, split.retain) <= 0.02
+    assert accuracy(model, split.retain) - accuracy(held, split.retain) <= 0.01
     assert accuracy(free, parts.test) < 0.5
 
 
