@@ -52,7 +52,7 @@ def _line(title: str, group: Report) -> Iterator[str]:
     faster = gold_seconds / seconds  # type: ignore[operator]
     cells = [
         title,
-        _pair(forgot, gold_forgot, forgotten),
+        _pair(forgot, gold_forgot, forgotten, digits=4),
         _pair(tested, gold_tested, tested >= 0.99 * gold_tested),  # type: ignore[operator]
         _pair(shared, floor, round(floor - shared, 3) <= (0.02 if single else 0.03)),  # type: ignore[operator]
         _met(f"{faster:.1f}x", faster >= FASTER) + (f" ({gold_seconds / theirs:.1f}x)" if theirs else ""),  # type: ignore[operator]
@@ -71,8 +71,8 @@ def _mean(group: Report, role: str, method: str, part: str, metric: str) -> floa
     return sum(finite) / len(finite) if finite else None
 
 
-def _pair(ours: float | None, reference: float | None, met: bool) -> str:
-    return _met(f"{ours:.3f} / {reference:.3f}", met)
+def _pair(ours: float | None, reference: float | None, met: bool, digits: int = 3) -> str:
+    return _met(f"{ours:.{digits}f} / {reference:.{digits}f}", met)
 
 
 def _met(text: str, met: bool) -> str:

@@ -43,7 +43,7 @@ def cells(text: str) -> list[str]:
 def test_a_line_says_what_was_reached():
     found = cells(claims(report()))
     assert found[1:] == [
-        "0.020 / 0.021",
+        "0.0200 / 0.0210",
         "0.299 / 0.300",
         "0.770 / 0.800",
         "10.0x (5.0x)",

@@ -12,7 +12,7 @@ from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.methods.finetune import FineTune
 from graphforget.samples import Samples
 from graphforget.splits import Splits
-from graphforget.train import Recipe, descend, seeded
+from graphforget.train import Recipe, cosine, descend, seeded
 from graphforget.unlearner import Unlearned, Unlearner
 from graphforget.vision import selectors
 from graphforget.vision.data import load_splits
@@ -99,7 +99,7 @@ def test_del_removes_wrong_labels_and_its_criterion_beats_chance_at_equal_granul
             for batch in TASK.batches(split.data, split.data, rng):
                 yield TASK.loss(model, split.data, batch)
 
-        descend(model, steps, epochs=60, lr=1e-3)
+        descend(model, steps, epochs=60, lr=1e-3, schedule=cosine(60))  # as the ranges were measured
     assert accuracy(model, split.forget) >= 0.9
 
     def after(method: Unlearner) -> float:
