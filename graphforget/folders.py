@@ -55,6 +55,24 @@ def cache_root() -> Path:
     return Path(os.environ.get("GRAPHFORGET_CACHE") or "data")
 
 
+def bases(root: str | PathLike[str] | None) -> list[Path]:
+    """Return where to look, in order: the user's folder, if there is one, and the cache."""
+    return [base for base in (data_root(root), cache_root()) if base is not None]
+
+
+def holder(folder: str, names: Iterable[str], root: str | PathLike[str] | None) -> Path | None:
+    """Return the folder that holds all files: ``folder`` below a place of :func:`bases`, or the place itself.
+
+    None where there is none.
+    """
+    wanted = list(names)
+    for base in bases(root):
+        for place in (base / folder, base):
+            if all((place / name).is_file() for name in wanted):
+                return place
+    return None
+
+
 def in_place(
     title: str, folder: str, names: Iterable[str], source: str, root: str | PathLike[str] | None
 ) -> list[Path]:
@@ -70,13 +88,12 @@ def in_place(
     Raises:
         InputError: a file is missing; it names the data set, the file, where it was looked for and its source.
     """
-    wanted, bases = list(names), [base for base in (data_root(root), cache_root()) if base is not None]
-    places = [place for base in bases for place in (base / folder, base)]
-    for place in places:
-        if all((place / name).is_file() for name in wanted):
-            return [place / name for name in wanted]
+    wanted = list(names)
+    if (place := holder(folder, wanted, root)) is not None:
+        return [place / name for name in wanted]
+    places = [base / folder for base in bases(root)]
     absent = next(name for name in wanted if not (places[0] / name).is_file())
     raise InputError(
-        f"{title} is not on disk: no {absent} in {' or '.join(str(base.absolute() / folder) for base in bases)}; get it"
+        f"{title} is not on disk: no {absent} in {' or '.join(str(place.absolute()) for place in places)}; get it"
         f" from {source} and point GRAPHFORGET_DATA (or root) at the folder that holds {folder}/{absent}"
     )

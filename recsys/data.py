@@ -7,7 +7,6 @@ GRAPHFORGET_CACHE or ./data. Nothing is fetched. What each data set is stands in
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 from dataclasses import replace
 from os import PathLike
@@ -19,6 +18,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 
+from graphforget import folders
 from graphforget.errors import InputError, missing_extra, unknown
 from graphforget.graph import Graph
 from graphforget.splits import Splits
@@ -264,18 +264,12 @@ def _read(card: Card, root: Root) -> tuple[Interactions, Path]:
 
 def _folder(card: Card, root: Root) -> Path:
     """Return the folder that holds all files of a data set."""
-    named, by = (root, "root") if root is not None else (os.environ.get("GRAPHFORGET_DATA"), "GRAPHFORGET_DATA")
-    if named and not Path(named).is_dir():
-        raise InputError(f"{by} must name a folder (got {str(named)!r})")
-    bases = [Path(named)] if named else []
-    bases.append(Path(os.environ.get("GRAPHFORGET_CACHE") or "data"))
-    for base in bases:
-        for folder in (base / card.folder, base):
-            if all((folder / file).is_file() for file in card.files):
-                return folder
+    place = folders.holder(card.folder, card.files, root)
+    if place is not None:
+        return place
     if card.package:
         return _inside(card)
-    places = " and ".join(str((base / card.folder).absolute()) for base in bases)
+    places = " and ".join(str((base / card.folder).absolute()) for base in folders.bases(root))
     raise InputError(
         f"{card.title} is not on disk: {places} must hold {', '.join(card.files)}; get them ({card.source}), or point"
         f" GRAPHFORGET_DATA (or root) at the folder that holds {card.folder}"

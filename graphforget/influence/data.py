@@ -7,7 +7,6 @@ has length 1: bounded rows are what certificates of linear models assume.
 from __future__ import annotations
 
 import csv
-import gzip
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 
 from graphforget.errors import unknown
 from graphforget.folders import BadFile, in_place, reading
+from graphforget.idx import read_idx
 from graphforget.influence.cards import DATASETS, Card
 from graphforget.samples import Samples, split_rows
 from graphforget.splits import Splits
@@ -68,23 +68,16 @@ def load_splits(
 
 
 def _digits(card: Card, paths: list[Path]) -> tuple[Array, npt.NDArray[np.int64]]:
-    images, labels = (_idx(path, header) for path, header in zip(paths, (16, 8), strict=True))
-    if len(labels) != 10_000 or len(images) != 784 * len(labels):
-        raise BadFile(
-            paths[0], f"must hold 10,000 images of 28 x 28 (got {len(images):,} pixels, {len(labels):,} labels)"
-        )
+    images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
+    if images.shape != (10_000, 28, 28) or len(labels) != len(images):
+        raise BadFile(paths[0], f"must hold 10,000 images of 28 x 28 (got {images.shape}, {len(labels):,} labels)")
     kept = (labels == 3) | (labels == 8)
-    x = images.reshape(-1, 28, 28)[kept] / 255 - 0.5
+    x = images[kept] / 255 - 0.5
     if card.inputs == 196:
         x = x.reshape(-1, 14, 2, 14, 2).mean((2, 4))
     if len(x) != card.rows:
         raise BadFile(paths[1], f"must hold {card.rows:,} threes and eights (got {len(x):,})")
     return x.reshape(len(x), -1), (labels[kept] == 8).astype(np.int64)
-
-
-def _idx(path: Path, header: int) -> npt.NDArray[np.uint8]:
-    with reading(path), gzip.open(path) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header)
 
 
 def _adult(card: Card, paths: list[Path], seed: int) -> Splits[Samples]:

@@ -6,9 +6,7 @@ float32 in [0, 1]; nothing is normalised or augmented.
 
 from __future__ import annotations
 
-import gzip
 import io
-import struct
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from graphforget import download
 from graphforget.errors import missing_extra, unknown
 from graphforget.folders import BadFile, reading
+from graphforget.idx import read_idx
 from graphforget.samples import Samples, split_rows
 from graphforget.splits import Splits
 from graphforget.vision.cards import DATASETS, ImageCard
@@ -108,27 +107,6 @@ def _samples(card: ImageCard, pixels: Bytes, labels: Bytes, path: Path) -> Sampl
         raise BadFile(path, f"expected {list(card.per_class)} images of the classes (got {list(each)})")
     top = 16 if card.layout == "sklearn" else 255
     return Samples(torch.from_numpy(pixels).float() / top, torch.from_numpy(labels).long())
-
-
-def read_idx(path: Path, dims: int) -> Bytes:
-    """Read a gzipped idx file of bytes, the format of MNIST.
-
-    Args:
-        path: the file.
-        dims: number of dimensions that it must have.
-
-    Raises:
-        BadFile: not such a file, or cut short.
-    """
-    with reading(path), gzip.open(path) as file:
-        zero, kind, found = struct.unpack(">HBB", file.read(4))
-        if (zero, kind, found) != (0, 8, dims):
-            raise BadFile(path, f"expected the header of {dims}-dimensional bytes (got {zero}, {kind}, {found})")
-        shape = struct.unpack(f">{dims}I", file.read(4 * dims))
-        data = np.frombuffer(file.read(), dtype=np.uint8).copy()
-    if len(data) != np.prod(shape):
-        raise BadFile(path, f"expected {np.prod(shape):,} bytes (got {len(data):,})")
-    return data.reshape(shape)
 
 
 def _jpegs(path: Path, card: ImageCard) -> tuple[Bytes, Bytes]:

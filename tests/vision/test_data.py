@@ -14,9 +14,10 @@ import torch
 
 from graphforget.download import BadFile
 from graphforget.errors import InputError, UnknownName
+from graphforget.idx import read_idx
 from graphforget.vision import data
 from graphforget.vision.cards import DATASETS
-from graphforget.vision.data import load, load_splits, read_idx
+from graphforget.vision.data import load, load_splits
 
 README = Path(__file__).resolve().parents[2] / "data" / "README.md"
 FILES = {"x.gz": "", "y.gz": ""}
