@@ -132,6 +132,7 @@ def build(name: str, shape: Shape, classes: int) -> nn.Module:
         classes: number of labels.
 
     Example:
+        >>> import torch
         >>> build("mlp", (1, 28, 28), 10)(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """
