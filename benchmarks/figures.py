@@ -201,6 +201,7 @@ SWEEPS = (
     Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
     Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
     Sweep("mnist_3v8", "mnist_3v8", EXACT, "MNIST 3 against 8, L2"),
+    Sweep("adult", "adult", "--count 200 --seeds 1 2 3 --golds 2", "Adult, L2"),
     Sweep(
         "mnist_3v8_sparse",
         "mnist_3v8_small",
