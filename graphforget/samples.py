@@ -8,6 +8,7 @@ and the row stays (``feature``, ``label``), the retain part has arrays of its ow
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -79,16 +80,18 @@ class Samples:
         Raises:
             InputError: ids out of range.
         """
-        low, high = (int(ids.min()), int(ids.max())) if ids.numel() else (0, -1)
-        if low < 0 or high >= len(self.x):
-            raise InputError(f"row ids must lie in [0, {len(self.x)}) (got {low if low < 0 else high})")
+        _check_range("row", ids, len(self.x))
         mask = torch.zeros(len(self.x), dtype=torch.bool, device=self.y.device)
         mask[ids.to(mask.device)] = True
         return mask
 
     def view(self, mask: Tensor) -> Samples:
-        """The same arrays, speaking for other rows ([N] bool)."""
-        return replace(self, mask=mask)
+        """The same arrays, speaking for other rows ([N] bool); checking them again would read them all."""
+        if len(mask) != len(self.x):
+            raise InputError(f"mask must have {len(self.x)} rows as x (got {len(mask)})")
+        other = copy.copy(self)
+        object.__setattr__(other, "mask", mask)
+        return other
 
     def to(self, device: torch.device | str) -> Samples:
         """Move all arrays."""
@@ -113,6 +116,8 @@ class Samples:
         if not bool((kept & ~labels).any()) or (cells is not None and bool(cells[kept].all())):
             raise InputError("the request covers everything the model learned from; train a new model instead")
         forget = self.view(gone | (valued & own))
+        if cells is None and not bool(labels.any()):
+            return forget, self.view(kept)
         x = self.x if cells is None else self.x.masked_fill(cells, 0)
         y = self.y
         if bool(labels.any()):
@@ -125,12 +130,14 @@ class Samples:
         wide = {kind: ids for kind, ids in parts.items() if kind in ("class", "subclass")}
         columns = {kind: ids for kind, ids in parts.items() if kind == "feature" and ids.dim() == 1}
         mask, x = self._own(), self.x
-        if wide:
-            mask = mask & ~self._resolve(wide)[0]
-        if columns:
-            cells = self._resolve(columns)[1]
-            x = x if cells is None else x.masked_fill(cells, 0)
-        return replace(self, x=x, mask=mask)
+        for kind, ids in wide.items():  # a class that validation does not have is no mistake
+            values = self.y if kind == "class" else self.groups
+            if values is not None:
+                mask = mask & ~torch.isin(values, ids.to(values.device))
+        if not columns:
+            return self.view(mask)
+        cells = self._resolve(columns)[1]
+        return replace(self, x=x if cells is None else x.masked_fill(cells, 0), mask=mask)
 
     def compact(self) -> Samples:
         """Only the rows of this view, in arrays of their own: what may be stored once the others are forgotten."""
@@ -168,9 +175,7 @@ class Samples:
     def _rows(self, kind: str, ids: Tensor) -> Tensor:
         if ids.dim() != 1:
             raise InputError(f"{kind} ids must have shape [n] (got {list(ids.shape)})")
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= len(self.x):
-            raise InputError(f"{kind} ids must lie in [0, {len(self.x)}) (got {low if low < 0 else high})")
+        _check_range(kind, ids, len(self.x))
         outside = ids[~self._own()[ids.to(self.y.device)].cpu()]
         if outside.numel():
             raise InputError(f"{kind} {int(outside[0])} is not among the training rows, or was forgotten before")
@@ -190,6 +195,12 @@ class Samples:
             self._rows("feature", ids[:, 0].unique())
             cells[ids[:, 0], columns] = True
         return cells
+
+
+def _check_range(kind: str, ids: Tensor, limit: int) -> None:
+    low, high = (int(ids.min()), int(ids.max())) if ids.numel() else (0, -1)
+    if low < 0 or high >= limit:
+        raise InputError(f"{kind} ids must lie in [0, {limit}) (got {low if low < 0 else high})")
 
 
 def _among(values: Tensor, ids: Tensor, kind: str, name: str) -> Tensor:

@@ -94,6 +94,20 @@ def test_a_class_and_a_column_leave_the_held_out_rows_too():
     assert rows_only.held_out.rows().tolist() == [8, 9, 10, 11]
 
 
+def test_validation_of_its_own_may_lack_the_class():
+    train, val = rows(), Samples(torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))
+    assert ForgetSplit.of(train, ForgetRequest.of("class", [2]), val).held_out.size == 4
+    assert ForgetSplit.of(train, ForgetRequest.of("subclass", [5]), val).held_out.size == 4
+
+
+def test_a_view_reads_no_array_again(monkeypatch):
+    data = rows()
+    monkeypatch.setattr(torch, "isfinite", None)  # whoever checked the values once more would call it
+    assert data.view(torch.arange(12) < 3).without(data.view(torch.arange(12) < 1)).rows().tolist() == [1, 2]
+    with pytest.raises(InputError, match="mask must have 12 rows"):
+        data.view(torch.ones(3, dtype=torch.bool))
+
+
 def test_a_sequence_goes_on_from_what_was_retained_and_refuses_what_is_gone():
     train = rows()
     split = ForgetSplit.of(train, ForgetRequest.of("sample", [0, 1]), train)
