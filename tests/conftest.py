@@ -11,6 +11,11 @@ settings.register_profile("house", deadline=None)  # the first call of a kernel 
 settings.load_profile("house")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes do not name a test: those of an archive hold the time, and two workers would collect different names."""
+    return "bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets, named by the environment variable GRAPHFORGET_DATA."""

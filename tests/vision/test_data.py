@@ -25,7 +25,7 @@ SMALL = replace(DATASETS["mnist"], images=(3,), per_class=(1, 2), shape=(1, 2, 2
 
 
 def idx(*shape: int, values: bytes, kind: int = 8) -> bytes:
-    return gzip.compress(struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape) + values)
+    return gzip.compress(struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape) + values, mtime=0)
 
 
 @pytest.fixture
