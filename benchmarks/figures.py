@@ -1,7 +1,7 @@
 """``make figures``: every sweep behind the README, resumable, with its predicted minutes first.
 
-``python -m benchmarks.figures --tables`` prints the README's tables from the results that are there and marks what has
-not been run; ``--write README.md`` puts them between their markers.
+``python -m benchmarks.figures --tables`` prints every table from the results that are there and marks what has not been
+run; ``--write README.md benchmarks/results/README.md`` puts them between their markers.
 """
 
 from __future__ import annotations
@@ -219,7 +219,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--plan", action="store_true", help="print the predicted minutes and stop")
     parser.add_argument("--tables", action="store_true", help="print the tables of what is there")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the markers of a document")
+    parser.add_argument(
+        "--write", nargs="+", type=Path, default=[], metavar="FILE", help="put the tables between a document's markers"
+    )
     flags = parser.parse_args(argv)
     chosen = [sweep for sweep in SWEEPS if not flags.only or sweep.name in flags.only]
     if flags.tables or flags.write:
@@ -235,17 +237,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return max(run_benchmark(sweep.dataset, [*sweep.flags.split(), "--out", str(sweep.out)]) for sweep in chosen)
 
 
-def tables(sweeps: Sequence[Sweep], document: Path | None) -> int:
-    """Print the Markdown tables, or write them between ``<!-- NAME -->`` and ``<!-- end NAME -->``."""
+def tables(sweeps: Sequence[Sweep], documents: Sequence[Path]) -> int:
+    """Print the Markdown tables, or write them between ``<!-- NAME -->`` and ``<!-- end NAME -->`` of documents."""
     found = blocks(sweeps)
-    if document is None:
+    if not documents:
         sys.stdout.write("\n\n".join(found.values()) + "\n")
-        return 0
-    text = document.read_text(encoding="utf-8")
-    for name, block in found.items():
-        marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        text = marker.sub(lambda place, block=block: f"{place[1]}{block}\n{place[2]}", text)  # type: ignore[misc]
-    document.write_text(text, encoding="utf-8")
+    for document in documents:
+        text = document.read_text(encoding="utf-8")
+        for name, block in found.items():
+            marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+            text = marker.sub(lambda place, block=block: f"{place[1]}{block}\n{place[2]}", text)  # type: ignore[misc]
+        document.write_text(text, encoding="utf-8")
     return 0
 
 
