@@ -11,15 +11,18 @@ items, which a retrained model never trains, are drawn anew first, and what a re
     Loss = [ sum_{retained triples} ( d_S - d_P )^2                                                            (1)
              + w_f sum_{e forgotten} ( s_S(e) - target(e) )^2 ] / (number of terms)                            (2)
            + anchor mean_{random (u, i, j)} ( d_S - d_P )^2                                                    (3)
+    from epoch LEAD on, before each:  target -= correction * ( mean s_S - mean target as estimated )           (4)
 
 s(e) is a pair's score above the user's mean over all items. (3) holds the ranking of items that nobody was asked about.
+(1) and (3) pull back, so that the student would stop short of the targets however long it trains; (4) asks for as much
+more as it falls short, until the mean is reached (the method of multipliers).
 Squares, not divergences of sigmoids: those saturate just where a ranking is decided, at the highest scores. A request
 for users, items or features leaves (2) no term once their rows are drawn anew: there the model's own loss on the
 retained interactions takes the place of (1), since rows that start from nothing have to be learned around. An item
 that stays but loses most of its interactions with the removed users (planted users push it) takes the mean row of the
 items that have as few left: what the model believes of an item like that.
 
-Weights, epochs and learning rate are our defaults, set on ml_posters with LightGCN, seed 0.
+Weights, epochs and learning rate are our defaults, set on ml_posters with BPR and LightGCN, seed 0.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import torch
 from torch import Tensor
 
 from graphforget.calibrate import calibrate
+from graphforget.checkpoint import State
 from graphforget.distill import combine, paired
 from graphforget.errors import InputError, NotApplicable
 from graphforget.graph import Graph
@@ -42,6 +46,21 @@ from graphforget.unlearner import Job, Unlearned, Unlearner
 from recsys.row_reset import redraw
 from recsys.tables import gone, take_peers_rows, withdrawn
 from recsys.task import Recommendation
+
+LEAD = 6  # epochs in which a student comes near its targets by itself; our default
+
+
+@dataclass
+class _Shortfall:
+    """(4): by how much every target is lowered so far, which checkpoints keep."""
+
+    lowered: float = 0.0
+
+    def keep(self) -> State:
+        return {}, {"lowered": self.lowered}
+
+    def recall(self, state: State) -> None:
+        self.lowered = state[1]["lowered"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,7 @@ class CalibratedMMRecUN(Unlearner):
         per_element: let the estimated memory vary with structure.
         keep: share of a pair's own deviation from its structure that the target keeps; None matches the spread of
             unseen pairs.
+        correction: of (4); 0 leaves the student where (1) and (3) hold it.
         samples: samples of retained interactions that the calibration takes.
         epochs: passes over the retained interactions.
         lr: Adam's learning rate.
@@ -64,13 +84,14 @@ class CalibratedMMRecUN(Unlearner):
         peers: how many: those with the nearest number of retained interactions.
     """
 
-    forget_weight: float = 40.0
+    forget_weight: float = 70.0
     anchor: float = 1.0
     per_element: bool = True
-    keep: float | None = 0.95
+    keep: float | None = None
+    correction: float = 0.1
     samples: int = 6
-    epochs: int = 30
-    lr: float = 3e-3
+    epochs: int = 20
+    lr: float = 4e-3
     refit: int = 10
     refit_lr: float = 1e-3
     hollow: float = 0.5
@@ -83,6 +104,8 @@ class CalibratedMMRecUN(Unlearner):
             raise InputError(
                 f"forget_weight and anchor must not be negative (got {self.forget_weight} and {self.anchor})"
             )
+        if not 0 <= self.correction < 1:
+            raise InputError(f"correction must lie in [0, 1) (got {self.correction}); near 1 the targets swing")
         if self.refit < 1 or self.peers < 1:
             raise InputError(f"refit and peers must be at least 1 (got {self.refit} and {self.peers})")
         if not 0 < self.hollow <= 1:
@@ -113,21 +136,28 @@ class CalibratedMMRecUN(Unlearner):
         job.notes.update(delta_mean=found.mean, reliability=found.reliability, unseen=found.unseen)
         preserve = task.teacher(job.original, context)
         numbered = Batch(found.batch.index, torch.arange(found.batch.size, device=found.batch.label.device))
+        wanted, short = float(task.scores(found.target, found.batch).mean()), _Shortfall()
         job.model.eval()
 
         def steps(epoch: int) -> Iterator[Tensor]:
             job.model.eval()  # both propagate as in evaluation
+            if self.correction and epoch >= LEAD:
+                reached = task.scores(task.teacher(job.model, context)(found.batch), found.batch)
+                short.lowered += self.correction * (float(reached.mean()) - wanted)  # (4)
             for retained, rows in paired(task, context, context, numbered, job.rng):
                 ask = task.bind(job.model, context)
                 keep = task.scores(preserve(retained) - ask(retained), retained).square()  # (1)
                 drop = None
                 if rows is not None:
                     asked = found.batch.take(rows.label)
-                    drop = task.scores(ask(asked) - found.target[rows.label], asked).square()  # (2)
+                    drop = (task.scores(ask(asked) - found.target[rows.label], asked) + short.lowered).square()  # (2)
                 loss = combine(keep, drop, alpha=0.5, weighting="per_element", forget_weight=self.forget_weight)
                 yield loss + self.anchor * self._anchor(preserve, ask, context, retained.size, job)
 
-        job.notes["epochs"] = descend(job.model, steps, epochs=self.epochs, lr=self.lr, title="mmrecun calibrated")
+        job.notes["epochs"] = descend(
+            job.model, steps, epochs=self.epochs, lr=self.lr, memory=short, title="mmrecun calibrated"
+        )
+        job.notes["lowered"] = short.lowered
 
     def _anchor(self, preserve: Ask, ask: Ask, context: Graph, count: int, job: Job) -> Tensor:
         """(3) on as many random triples as there are retained ones."""
