@@ -12,8 +12,11 @@ from scipy.stats import ttest_ind
 from torch import nn
 
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.gnn.models import GCN
+from graphforget.gnn.task import LinkPrediction
+from graphforget.graph import Graph
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
-from graphforget.remembered import remembered, welch
+from graphforget.remembered import Group, apart, remembered, shared_variance
 from graphforget.samples import Samples, split_rows
 from graphforget.train import Recipe, seeded
 from graphforget.vision.task import ImageClassification
@@ -84,11 +87,44 @@ def test_where_it_cannot_be_asked_it_counts_as_remembered():
             assert remembered(TASK, model, split, rng, samples=4, least=600, regression="trees") == math.inf
 
 
-def test_welch_is_scipys():
+def test_without_shared_nodes_it_is_welchs():
     rng = np.random.default_rng(0)
-    a, b = rng.normal(0.3, 2, 40), rng.normal(0, 1, 90)
-    assert welch(a, b) == pytest.approx(ttest_ind(a, b, equal_var=False).statistic)
-    assert welch(a[:1], b) == 0.0
+    a, b = Group(np.arange(40)[None], rng.normal(0.3, 2, 40)), Group(np.arange(40, 130)[None], rng.normal(0, 1, 90))
+    assert shared_variance([a, b]) == 0.0
+    assert apart(a, b, 0.0) == pytest.approx(ttest_ind(a.beyond, b.beyond, equal_var=False).statistic)
+    assert apart(Group(a.nodes[:, :1], a.beyond[:1]), b, 0.0) == 0.0
+
+
+def test_elements_that_share_a_node_are_less_than_as_many_observations():
+    """Effects of nodes of known variance: the standard error is that of repeated draws, Welch's is far too small."""
+    rng = np.random.default_rng(0)
+    nodes = [rng.integers(30, size=(2, 400)), rng.integers(30, 60, size=(2, 400))]
+    found, shared = [], []
+    for _ in range(200):
+        effect = rng.normal(0, 1, 60)
+        a, b = (Group(pairs, effect[pairs].sum(0) + rng.normal(0, 0.5, 400)) for pairs in nodes)
+        shared.append(shared_variance([a, b]))
+        found.append([apart(a, b, shared[-1]), apart(a, b, 0.0)])
+    honest, welch = np.std(found, axis=0)
+    assert np.mean(shared) == pytest.approx(1.0, abs=0.1)
+    assert 0.85 < honest < 1.25
+    assert welch > 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_untrained_model_remembers_nothing(seed):
+    """Hubs, and samples that thin the graph: both looked like memory before they were allowed for."""
+    draw = np.random.default_rng(seed)
+    pairs = torch.from_numpy((1500 * draw.random((2, 15_000)) ** 2).astype(np.int64))
+    features = {"x": torch.from_numpy(draw.standard_normal((1500, 16)).astype(np.float32))}
+    pairs = Graph.from_edges(pairs[:, pairs[0] != pairs[1]], 1500).pairs()
+    pairs = pairs[:, torch.from_numpy(draw.permutation(pairs.shape[1]))]
+    val, train = (Graph.from_edges(part, 1500, features=features) for part in (pairs[:, :800], pairs[:, 800:]))
+    split = ForgetSplit.of(train, ForgetRequest.of("edge", pairs[:, 800:820]), val)
+    with seeded(seed):
+        model = GCN(16, 32, 16)
+    with seeded(seed) as rng:
+        assert remembered(LinkPrediction(), model, split, rng, samples=4, least=1000, regression="trees") < 2
 
 
 def test_ours_changes_no_weight_after_a_tiny_request_that_left_nothing():
