@@ -37,14 +37,14 @@ from recsys.models.lightgcn import LightGCN
 from recsys.task import Recommendation
 
 REAL = ("tolokers", "github", "ddi", "gowalla")
+QUICK = CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400)
+CLOSE = Reach(near=1, replay=1, held_out=1, fan_outs=(3, 2))
 METHODS: dict[str, tuple[Unlearner, Reach]] = {
     "utu": (UtU(), Reach()),
     "d2dgn_calibrated": (CalibratedD2DGN(), Reach()),
     "d2dgn_calibrated_trained": (CalibratedD2DGN(trained_from=0), Reach()),  # whatever is remembered
-    "d2dgn_calibrated_quick": (
-        CalibratedD2DGN(refresh=0, epochs=10, regression="linear", least=400, trained_from=0),
-        Reach(near=1, replay=1, held_out=1, fan_outs=(3, 2)),
-    ),
+    "d2dgn_calibrated_quick": (replace(QUICK, trained_from=0), CLOSE),
+    "d2dgn_calibrated_quick_asks": (QUICK, CLOSE),
 }
 HIDDEN, OUT = 64, 32
 HELD_OUT = 2000

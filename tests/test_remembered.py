@@ -46,7 +46,7 @@ def asked(model, parts, count: int = 20) -> float:
     request = ForgetRequest.of("sample", parts.train.rows()[:count])
     split = ForgetSplit.of(parts.train, request, parts.val)
     with seeded(3) as rng:
-        return remembered(TASK, model, split, rng, samples=4, least=600, regression="trees")
+        return remembered(TASK, model, split, rng, samples=4, least=600)
 
 
 def test_what_was_learnt_by_heart_is_found():
@@ -76,7 +76,7 @@ def test_the_forgotten_themselves_can_stand_out():
             return torch.stack([-sure, sure], 1) * (x.mean(1) > 1).float().mul(2).sub(1)[:, None]
 
     with seeded(3) as rng:
-        assert remembered(TASK, Knows(), split, rng, samples=4, least=600, regression="trees") > 4
+        assert remembered(TASK, Knows(), split, rng, samples=4, least=600) > 4
 
 
 def test_where_it_cannot_be_asked_it_counts_as_remembered():
@@ -84,7 +84,7 @@ def test_where_it_cannot_be_asked_it_counts_as_remembered():
     for request in (ForgetRequest.of("class", [1]), ForgetRequest.of("feature", [[int(parts.train.rows()[0]), 1]])):
         split = ForgetSplit.of(parts.train, request, parts.val)
         with seeded(3) as rng:
-            assert remembered(TASK, model, split, rng, samples=4, least=600, regression="trees") == math.inf
+            assert remembered(TASK, model, split, rng, samples=4, least=600) == math.inf
 
 
 def test_without_shared_nodes_it_is_welchs():
@@ -124,7 +124,7 @@ def test_an_untrained_model_remembers_nothing(seed):
     with seeded(seed):
         model = GCN(16, 32, 16)
     with seeded(seed) as rng:
-        assert remembered(LinkPrediction(), model, split, rng, samples=4, least=1000, regression="trees") < 2
+        assert remembered(LinkPrediction(), model, split, rng, samples=4, least=1000) < 2
 
 
 def test_ours_changes_no_weight_after_a_tiny_request_that_left_nothing():

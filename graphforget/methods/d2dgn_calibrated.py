@@ -170,9 +170,7 @@ class CalibratedD2DGN(Unlearner):
         if self.trained_from <= 0 or asked >= TINY * total:
             return False
         with seeded(job.seed) as rng:  # a stream of its own: whoever trains draws as if nothing had been asked
-            found = remembered(
-                task, job.original, split, rng, samples=self.samples, least=self.least, regression=self.regression
-            )
+            found = remembered(task, job.original, split, rng, samples=self.samples, least=self.least)
         if math.isfinite(found):
             job.notes["remembered"] = found
         if found >= self.trained_from:
