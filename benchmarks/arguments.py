@@ -38,13 +38,14 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{dataset}",
         description=f"Unlearn from {domain.subject} on {dataset}: every method beside gold and the noise floor.",
-        epilog="A method's fields are flags too: --d2dgn.alpha 0.3 --finetune.epochs 5.",
+        epilog="A method's fields are flags too: --d2dgn.alpha 0.3. A second row of a method: --also del.h=0.",
         formatter_class=_Help,
     )
     task, kind = next(iter(domain.tasks.items()))
     others = "".join(f"; {value} for --task {name}" for name, value in domain.tasks.items() if name != task)
     add = made.add_argument
-    add("--methods", nargs="+", default=list(domain.methods), metavar="KEY", help="catalog keys of the methods")
+    add("--methods", nargs="+", default=list(domain.methods), metavar="KEY[.FIELD=VALUE,...]", help="catalog keys")
+    add("--also", nargs="+", default=[], metavar="KEY[.FIELD=VALUE,...]", help="further rows beside those of --methods")
     add("--model", nargs="+", default=[domain.model], metavar="NAME", help=" ".join(domain.models))
     add("--task", default=task, metavar="NAME", help=" or ".join(domain.tasks))
     add("--kind", default=None, metavar="KIND", help=f"what is forgotten: {' '.join(domain.kinds)} ({kind}{others})")
@@ -111,9 +112,10 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
         flags.ratio = [domain.ratio] if flags.count is None else None
     fields = read_fields(rest, [option for action in made._actions for option in action.option_strings])
     usual: Mapping[str, Mapping[str, Any]] = domain.fields
-    methods = {key: catalog.method(key)(**{**usual.get(key, {}), **fields.pop(key, {})}) for key in flags.methods}
-    if fields:
-        raise InputError(f"--{next(iter(fields))}.… sets a method that is not run; add it to --methods")
+    keys = {text: text.partition(".")[0] for text in [*flags.methods, *flags.also]}
+    methods = {text: method_of(text, usual.get(key, {}) | fields.get(key, {})) for text, key in keys.items()}
+    if idle := [key for key in fields if key not in keys.values()]:
+        raise InputError(f"--{idle[0]}.… sets a method that is not run; add it to --methods")
     _fits(flags.task, methods)
     next(plan(dataset, flags)).recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
     return flags, methods
@@ -138,6 +140,19 @@ def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
     for key, method in methods.items():
         if missing := [need.__name__ for need in method.needs if not isinstance(runs, need)]:
             raise InputError(f"{key} needs a task that is {missing[0]} (got --task {task}); leave it out of --methods")
+
+
+def method_of(text: str, usual: Mapping[str, Any] | None = None) -> Unlearner:
+    """Build a method from ``KEY`` or ``KEY.FIELD=VALUE,FIELD=VALUE``; other fields as usual, else by their defaults.
+
+    Example:
+        >>> method_of("finetune.epochs=5,lr=0.1")
+        FineTune(epochs=5, lr=0.1)
+    """
+    key, dot, settings = text.partition(".")
+    fields = read_fields([f"--{key}.{setting}" for setting in settings.split(",")])[key] if dot else {}
+    made: Unlearner = catalog.method(key)(**{**(usual or {}), **fields})
+    return made
 
 
 def read_fields(rest: Sequence[str], options: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
