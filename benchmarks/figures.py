@@ -98,6 +98,7 @@ NOISE = (  # fixed epochs: with early stopping a network hardly learns labels th
     "--kind label_noise --epochs 60 --patience 60 --eval-every 59 --golds 2"
     " --methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
 )
+SOME = "--methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
 CONTROLS = "--also del.criterion=random del.granularity=param del.criterion=random,granularity=param"
 TWIN = "pgu.gamma=0,lr=0.1,last_lr=0.02,most_lost=1"  # without its projection; the rate of its acceptance test
 GLANCES = (
@@ -197,8 +198,8 @@ SWEEPS = (
         "Gowalla, 5 % interactions, fixed schedule",
     ),
     Sweep("mnist-class", "mnist", f"--kind class {REPORTED} {CONTROLS} {TWIN}", "MNIST, one class, MLP"),
-    Sweep("mnist-subclass", "mnist", f"--kind subclass {REPORTED}", "MNIST, one sub-class by k-means, MLP"),
-    Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} --also {TWIN}", "MNIST, 10 % of the images, MLP"),
+    Sweep("mnist-subclass", "mnist", f"--kind subclass {REPORTED} {SOME}", "MNIST, one sub-class by k-means, MLP"),
+    Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} {SOME} --also pgu {TWIN}", "MNIST, 10 % of the images, MLP"),
     Sweep("notmnist-class", "notmnist", f"--kind class {REPORTED}", "notMNIST, one class, MLP"),
     Sweep(
         "mnist-noise",
