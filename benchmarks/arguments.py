@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import domains
 from benchmarks.cell import OPTIONAL, plan
 from benchmarks.domains import Domain
+from benchmarks.lira import KINDS
 from graphforget import catalog
 from graphforget.errors import InputError, unknown
 from graphforget.unlearner import Unlearner
@@ -69,7 +70,8 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
             kind_of = str if name == "modality" else int
             add(f"--{name.replace('_', '-')}", type=kind_of, default=None, metavar=letter, help=text)
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
-    add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadow models, even, edges only (slow)")
+    add("--attacks", action="store_true", help="papers' figures of the answers as well: SVC, entropy, ZRF (logits only)")
+    add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadows, even, of edges or images (slow)")
     add("--device", default="cpu", help="torch device string")
     add("--data-root", type=Path, default=None, help="folder of the data sets (else GRAPHFORGET_DATA, else ./data)")
     add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals and golds")
@@ -126,12 +128,19 @@ def _check(flags: argparse.Namespace) -> None:
         raise InputError(f"--golds must be at least 2 (got {flags.golds}): one gold has no noise floor")
     if flags.workers < 1:
         raise InputError(f"--workers must be at least 1 (got {flags.workers})")
-    if flags.lira % 2 or flags.lira < 0 or (flags.lira and (flags.kind != "edge" or flags.task != "link")):
-        raise InputError(f"--lira needs an even number of shadows and edges of --task link (got {flags.lira})")
+    if flags.lira % 2 or flags.lira < 0 or (flags.lira and flags.kind != KINDS.get(flags.task)):
+        wanted = " or ".join(f"--kind {kind} of --task {task}" for task, kind in KINDS.items())
+        raise InputError(f"--lira needs an even number of shadows and {wanted} (got {flags.lira}, --kind {flags.kind})")
+    if flags.attacks and not _answers_logits(flags.task):
+        raise InputError(f"--attacks needs a task with labels (got --task {flags.task}); leave it out")
     if flags.modality is not None and flags.kind != "modality":
         raise InputError(f"--modality belongs to --kind modality (got --kind {flags.kind}); add it or leave both out")
     if flags.max_users is not None and flags.max_users < 1:
         raise InputError(f"--max-users must be at least 1 (got {flags.max_users})")
+
+
+def _answers_logits(task: str) -> bool:
+    return task != "regression"
 
 
 def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
