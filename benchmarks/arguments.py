@@ -70,7 +70,7 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
             kind_of = str if name == "modality" else int
             add(f"--{name.replace('_', '-')}", type=kind_of, default=None, metavar=letter, help=text)
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
-    add("--attacks", action="store_true", help="papers' figures of the answers as well: SVC, entropy, ZRF (logits only)")
+    add("--attacks", action="store_true", help="SVC, entropy and ZRF figures of the answers too (labels only)")
     add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadows, even, of edges or images (slow)")
     add("--device", default="cpu", help="torch device string")
     add("--data-root", type=Path, default=None, help="folder of the data sets (else GRAPHFORGET_DATA, else ./data)")

@@ -199,7 +199,7 @@ SWEEPS = (
     ),
     Sweep("mnist-class", "mnist", f"--kind class {REPORTED} {CONTROLS} {TWIN} duck.repair=2", "MNIST, one class, MLP"),
     Sweep("mnist-subclass", "mnist", f"--kind subclass {REPORTED} {SOME}", "MNIST, one sub-class by k-means, MLP"),
-    Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} {SOME} --also pgu {TWIN}", "MNIST, 10 % of the images, MLP"),
+    Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} {SOME} --also pgu {TWIN}", "MNIST, 10 % images, MLP"),
     Sweep("notmnist-class", "notmnist", f"--kind class {REPORTED}", "notMNIST, one class, MLP"),
     Sweep(
         "mnist-noise",

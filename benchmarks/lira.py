@@ -27,7 +27,7 @@ KINDS = {"link": "edge", "image": "sample"}  # what can be attacked, by task
 
 
 class Candidates(Protocol):
-    """Elements that each shadow either forgets or never sees: the target's forgotten ones first, then as many others."""
+    """Elements that each shadow either forgets or never sees: the target's forgotten first, then as many others."""
 
     count: int
 

@@ -1,4 +1,4 @@
-"""Of images calibration aims at what a model says that never saw them: wrong labels and absent classes are not believed."""
+"""Of images calibration aims at what a model says that never saw them: no wrong label, no absent class is believed."""
 
 from __future__ import annotations
 
