@@ -30,7 +30,7 @@ RESULTS = Path("benchmarks/results")
 TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, and of a recommender by its model
     "cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5,
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
-    "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12,
+    "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
@@ -101,6 +101,10 @@ NOISE = (  # fixed epochs: with early stopping a network hardly learns labels th
 SOME = "--methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
 CONTROLS = "--also del.criterion=random del.granularity=param del.criterion=random,granularity=param"
 TWIN = "pgu.gamma=0,lr=0.1,last_lr=0.02,most_lost=1"  # without its projection; the rate of its acceptance test
+RESNET = (  # a fixed number of epochs, 14 s each on one core; none of the short methods may take three of them
+    "--model resnet18 --epochs 30 --patience 30 --eval-every 29 --golds 2"
+    " --methods retrain finetune ssd duck del d2dgn_calibrated --finetune.epochs 1 --duck.epochs 2 --del.epochs 2"
+)
 GLANCES = (
     ("glance", ("link", "node")),
     ("glance-recommend", ("recommend",)),
@@ -201,6 +205,12 @@ SWEEPS = (
     Sweep("mnist-subclass", "mnist", f"--kind subclass {REPORTED} {SOME}", "MNIST, one sub-class by k-means, MLP"),
     Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} {SOME} --also pgu {TWIN}", "MNIST, 10 % images, MLP"),
     Sweep("notmnist-class", "notmnist", f"--kind class {REPORTED}", "notMNIST, one class, MLP"),
+    Sweep(
+        "cifar10-class",
+        "cifar10",
+        f"{RESNET} --kind class --seeds 1",
+        "CIFAR-10 (JPEG subset), one class of 1,000 images, ResNet-18, fixed schedule",
+    ),
     Sweep(
         "mnist-noise",
         "mnist",

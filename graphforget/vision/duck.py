@@ -25,7 +25,8 @@ accuracy on held-out images (the paper takes the test images, which no method ma
 of their class, and targets are found once an image, so that neither removed classes nor the order of batches shift
 them. Adam's rate is constant. The second phase of the published code is ``repair=2`` epochs (0 leaves it out): Adam at
 1e-4 along a cosine, each forgotten batch beside a whole pass over the retained where classes go, else beside 20 of
-them. Its retained batches of 512 augmented images, which share a forward pass with the forgotten, are the recipe's own here.
+them. Its retained batches of 512 augmented images, which share a forward pass with the forgotten, are the recipe's own
+here.
 """
 
 from __future__ import annotations
