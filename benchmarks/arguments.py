@@ -115,7 +115,7 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
     fields = read_fields(rest, [option for action in made._actions for option in action.option_strings])
     usual: Mapping[str, Mapping[str, Any]] = domain.fields
     keys = {text: text.partition(".")[0] for text in [*flags.methods, *flags.also]}
-    methods = {text: method_of(text, usual.get(key, {}) | fields.get(key, {})) for text, key in keys.items()}
+    methods = {text: method_of(text, {**usual.get(key, {}), **fields.get(key, {})}) for text, key in keys.items()}
     if idle := [key for key in fields if key not in keys.values()]:
         raise InputError(f"--{idle[0]}.… sets a method that is not run; add it to --methods")
     _fits(flags.task, methods)

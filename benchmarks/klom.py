@@ -103,8 +103,8 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
         return _stacked(found), (time.perf_counter() - start) / flags.models
 
     for name in ("floor", "original", *methods):
-        if known := [row for row in earlier if row["method"] == name]:
-            yield from known
+        if finished := [row for row in earlier if row["method"] == name]:
+            yield from finished
         elif name == "floor":
             yield from told(name, _stacked(golds[: flags.models]), 0.0)
         elif name == "original":
