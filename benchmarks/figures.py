@@ -214,7 +214,7 @@ SWEEPS = (
     Sweep(
         "mnist-noise",
         "mnist",
-        f"{NOISE} {REPORTED} {CONTROLS}",
+        f"{NOISE} {REPORTED}",
         "MNIST, 10 % of the labels wrong, MLP, fixed schedule",
     ),
     Sweep("gowalla-user", "gowalla", f"--kind user --count 1 {FIXED}", "Gowalla, one user, fixed schedule"),
