@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import domains
 from benchmarks.cell import OPTIONAL, plan
 from benchmarks.domains import Domain
+from benchmarks.lira import KINDS
 from graphforget import catalog
 from graphforget.errors import InputError, unknown
 from graphforget.unlearner import Unlearner
@@ -38,13 +39,14 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{dataset}",
         description=f"Unlearn from {domain.subject} on {dataset}: every method beside gold and the noise floor.",
-        epilog="A method's fields are flags too: --d2dgn.alpha 0.3 --finetune.epochs 5.",
+        epilog="A method's fields are flags too: --d2dgn.alpha 0.3. A second row of a method: --also del.h=0.",
         formatter_class=_Help,
     )
     task, kind = next(iter(domain.tasks.items()))
     others = "".join(f"; {value} for --task {name}" for name, value in domain.tasks.items() if name != task)
     add = made.add_argument
-    add("--methods", nargs="+", default=list(domain.methods), metavar="KEY", help="catalog keys of the methods")
+    add("--methods", nargs="+", default=list(domain.methods), metavar="KEY[.FIELD=VALUE,...]", help="catalog keys")
+    add("--also", nargs="+", default=[], metavar="KEY[.FIELD=VALUE,...]", help="further rows beside those of --methods")
     add("--model", nargs="+", default=[domain.model], metavar="NAME", help=" ".join(domain.models))
     add("--task", default=task, metavar="NAME", help=" or ".join(domain.tasks))
     add("--kind", default=None, metavar="KIND", help=f"what is forgotten: {' '.join(domain.kinds)} ({kind}{others})")
@@ -68,7 +70,8 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
             kind_of = str if name == "modality" else int
             add(f"--{name.replace('_', '-')}", type=kind_of, default=None, metavar=letter, help=text)
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
-    add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadow models, even, edges only (slow)")
+    add("--attacks", action="store_true", help="SVC, entropy and ZRF figures of the answers too (labels only)")
+    add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadows, even, of edges or images (slow)")
     add("--device", default="cpu", help="torch device string")
     add("--data-root", type=Path, default=None, help="folder of the data sets (else GRAPHFORGET_DATA, else ./data)")
     add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals and golds")
@@ -111,9 +114,10 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
         flags.ratio = [domain.ratio] if flags.count is None else None
     fields = read_fields(rest, [option for action in made._actions for option in action.option_strings])
     usual: Mapping[str, Mapping[str, Any]] = domain.fields
-    methods = {key: catalog.method(key)(**{**usual.get(key, {}), **fields.pop(key, {})}) for key in flags.methods}
-    if fields:
-        raise InputError(f"--{next(iter(fields))}.… sets a method that is not run; add it to --methods")
+    keys = {text: text.partition(".")[0] for text in [*flags.methods, *flags.also]}
+    methods = {text: method_of(text, {**usual.get(key, {}), **fields.get(key, {})}) for text, key in keys.items()}
+    if idle := [key for key in fields if key not in keys.values()]:
+        raise InputError(f"--{idle[0]}.… sets a method that is not run; add it to --methods")
     _fits(flags.task, methods)
     next(plan(dataset, flags)).recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
     return flags, methods
@@ -124,12 +128,19 @@ def _check(flags: argparse.Namespace) -> None:
         raise InputError(f"--golds must be at least 2 (got {flags.golds}): one gold has no noise floor")
     if flags.workers < 1:
         raise InputError(f"--workers must be at least 1 (got {flags.workers})")
-    if flags.lira % 2 or flags.lira < 0 or (flags.lira and (flags.kind != "edge" or flags.task != "link")):
-        raise InputError(f"--lira needs an even number of shadows and edges of --task link (got {flags.lira})")
+    if flags.lira % 2 or flags.lira < 0 or (flags.lira and flags.kind != KINDS.get(flags.task)):
+        wanted = " or ".join(f"--kind {kind} of --task {task}" for task, kind in KINDS.items())
+        raise InputError(f"--lira needs an even number of shadows and {wanted} (got {flags.lira}, --kind {flags.kind})")
+    if flags.attacks and not _answers_logits(flags.task):
+        raise InputError(f"--attacks needs a task with labels (got --task {flags.task}); leave it out")
     if flags.modality is not None and flags.kind != "modality":
         raise InputError(f"--modality belongs to --kind modality (got --kind {flags.kind}); add it or leave both out")
     if flags.max_users is not None and flags.max_users < 1:
         raise InputError(f"--max-users must be at least 1 (got {flags.max_users})")
+
+
+def _answers_logits(task: str) -> bool:
+    return task != "regression"
 
 
 def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
@@ -138,6 +149,19 @@ def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
     for key, method in methods.items():
         if missing := [need.__name__ for need in method.needs if not isinstance(runs, need)]:
             raise InputError(f"{key} needs a task that is {missing[0]} (got --task {task}); leave it out of --methods")
+
+
+def method_of(text: str, usual: Mapping[str, Any] | None = None) -> Unlearner:
+    """Build a method from ``KEY`` or ``KEY.FIELD=VALUE,FIELD=VALUE``; other fields as usual, else by their defaults.
+
+    Example:
+        >>> method_of("finetune.epochs=5,lr=0.1")
+        FineTune(epochs=5, lr=0.1)
+    """
+    key, dot, settings = text.partition(".")
+    fields = read_fields([f"--{key}.{setting}" for setting in settings.split(",")])[key] if dot else {}
+    made: Unlearner = catalog.method(key)(**{**(usual or {}), **fields})
+    return made
 
 
 def read_fields(rest: Sequence[str], options: Sequence[str] = ()) -> dict[str, dict[str, Any]]:

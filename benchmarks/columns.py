@@ -75,8 +75,13 @@ NAMES: dict[Column, str] = {
     ("all", "u_lira_auc"): "U-LiRA AUC",
     ("all", "u_lira_tpr_at_1pct_fpr"): "U-LiRA TPR at 1 % FPR",
     ("forget", "relearn_epochs"): "relearn epochs",
+    ("forget", "mia_entropy"): "taken for members, entropy",
+    ("forget", "zrf"): "ZRF",
 }
 ATTACKS = [
+    ("forget", "mia_svc"),
+    ("forget", "mia_entropy"),
+    ("forget", "zrf"),
     ("all", "u_lira_auc"),
     ("all", "u_lira_tpr_at_1pct_fpr"),
     ("forget", "relearn_epochs"),

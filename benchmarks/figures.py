@@ -30,7 +30,7 @@ RESULTS = Path("benchmarks/results")
 TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, and of a recommender by its model
     "cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5,
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
-    "gowalla lightgcn": 670, "mnist": 12,
+    "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
@@ -98,12 +98,20 @@ NOISE = (  # fixed epochs: with early stopping a network hardly learns labels th
     "--kind label_noise --epochs 60 --patience 60 --eval-every 59 --golds 2"
     " --methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
 )
+SOME = "--methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
+CONTROLS = "--also del.criterion=random del.granularity=param del.criterion=random,granularity=param"
+TWIN = "pgu.gamma=0,lr=0.1,last_lr=0.02,most_lost=1"  # without its projection; the rate of its acceptance test
+RESNET = (  # a fixed number of epochs, 14 s each on one core; none of the short methods may take three of them
+    "--model resnet18 --epochs 30 --patience 30 --eval-every 29 --golds 2"
+    " --methods retrain finetune ssd duck del d2dgn_calibrated --finetune.epochs 1 --duck.epochs 2 --del.epochs 2"
+)
 GLANCES = (
     ("glance", ("link", "node")),
     ("glance-recommend", ("recommend",)),
     ("glance-image", ("image",)),
     ("glance-regression", ("regression",)),
 )
+FIRST = "--also features_labels.order=first"
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
 SPEED = (
     "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0,epochs=10"
@@ -193,15 +201,29 @@ SWEEPS = (
         f"--kind interaction --ratio 5 {FIXED}",
         "Gowalla, 5 % interactions, fixed schedule",
     ),
-    Sweep("mnist-class", "mnist", f"--kind class {REPORTED}", "MNIST, one class, MLP"),
-    Sweep("mnist-noise", "mnist", f"{NOISE} {REPORTED}", "MNIST, 10 % of the labels wrong, MLP, fixed schedule"),
+    Sweep("mnist-class", "mnist", f"--kind class {REPORTED} {CONTROLS} {TWIN} duck.repair=2", "MNIST, one class, MLP"),
+    Sweep("mnist-subclass", "mnist", f"--kind subclass {REPORTED} {SOME}", "MNIST, one sub-class by k-means, MLP"),
+    Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} {SOME} --also pgu {TWIN}", "MNIST, 10 % images, MLP"),
+    Sweep("notmnist-class", "notmnist", f"--kind class {REPORTED}", "notMNIST, one class, MLP"),
+    Sweep(
+        "cifar10-class",
+        "cifar10",
+        f"{RESNET} --kind class --seeds 1",
+        "CIFAR-10 (JPEG subset), one class of 1,000 images, ResNet-18, fixed schedule",
+    ),
+    Sweep(
+        "mnist-noise",
+        "mnist",
+        f"{NOISE} {REPORTED}",
+        "MNIST, 10 % of the labels wrong, MLP, fixed schedule",
+    ),
     Sweep("gowalla-user", "gowalla", f"--kind user --count 1 {FIXED}", "Gowalla, one user, fixed schedule"),
     Sweep("kin8nm", "kin8nm", f"--pool low random {REPORTED}", "Kin8nm, 30 % rows: the lowest targets, or at random"),
     Sweep("power_plant", "power_plant", f"--pool low {REPORTED}", "Power plant, 30 % rows with the lowest targets"),
     Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
     Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
-    Sweep("mnist_3v8", "mnist_3v8", EXACT, "MNIST 3 against 8, L2"),
-    Sweep("adult", "adult", "--count 200 --seeds 1 2 3 --golds 2", "Adult, L2"),
+    Sweep("mnist_3v8", "mnist_3v8", f"{EXACT} {FIRST}", "MNIST 3 against 8, L2"),
+    Sweep("adult", "adult", f"--count 200 --seeds 1 2 3 --golds 2 {FIRST}", "Adult, L2"),
     Sweep(
         "mnist_3v8_sparse",
         "mnist_3v8_small",

@@ -31,7 +31,7 @@ def table(report: Report, planned: int) -> str:
 
 def _one(title: str, group: Report) -> str:
     asked = [column for column in ATTACKS if group.select(part=column[0], metric=column[1])]
-    columns = columns_for(group.rows[0]) + asked
+    columns = list(dict.fromkeys(columns_for(group.rows[0]) + asked))
     seeds = len({row["seed"] for row in group.rows})
     lines = [
         f"{title}, {seeds} seed{'s' if seeds > 1 else ''}",

@@ -26,6 +26,7 @@ from graphforget.attack import AttackResult
 from graphforget.cost import Cost, measure
 from graphforget.errors import Diverged, GraphforgetError, InputError, NotApplicable
 from graphforget.evidence import average, compare
+from graphforget.membership import attacked
 from graphforget.relearn import relearn_epochs, relearn_steps
 from graphforget.report import ORIGINAL, Report
 from graphforget.train import progress
@@ -134,6 +135,10 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
             trained = bench.curve(k, len(bench.steps) - 1)
             block.add("gold", "retrain", {("all", "best_epoch"): trained.pop("best_epoch")})
             block.rows[-1] |= {"gold": k, **trained}
+        if flags.attacks:
+            block.add(ORIGINAL, "", attacked(bench.task, split, bench.splits.test, whole, seed=bench.cell.seed))
+            rows = [attacked(bench.task, split, bench.splits.test, gold, seed=bench.cell.seed) for gold in models]
+            block.add("gold", "retrain", average(rows))
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, models[0], seed=bench.cell.seed)
             block.add("gold", "retrain", {("forget", "relearn_epochs"): value, ("forget", "ain"): 1.0})
@@ -152,6 +157,8 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
         )
         block.rows = [row for row in block.rows if row["role"] == "unlearned"] + history
         block.add("unlearned", name, bench.more(result))
+        if flags.attacks:
+            block.add("unlearned", name, attacked(bench.task, split, bench.splits.test, result, seed=bench.cell.seed))
         if flags.relearn:
             value = relearn_epochs(bench.task, split, original, result, seed=bench.cell.seed)
             steps = relearn_steps(bench.task, split, original, result, seed=bench.cell.seed)

@@ -20,12 +20,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arguments import read_fields
+from benchmarks.arguments import method_of
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
 from benchmarks.graphs import GRAPHS
 from benchmarks.output import kept, printed, refused
-from graphforget import catalog
 from graphforget.cost import Cost, measure
 from graphforget.errors import GraphforgetError
 from graphforget.methods.retrain import Retrain
@@ -60,19 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GraphforgetError as error:
         return refused(error)
     return printed(rows, flags.json, table)
-
-
-def method_of(text: str) -> Unlearner:
-    """Build a method from ``KEY`` or ``KEY.FIELD=VALUE,FIELD=VALUE``.
-
-    Example:
-        >>> method_of("finetune.epochs=5,lr=0.1")
-        FineTune(epochs=5, lr=0.1)
-    """
-    key, dot, settings = text.partition(".")
-    fields = read_fields([f"--{key}.{setting}" for setting in settings.split(",")])[key] if dot else {}
-    made: Unlearner = catalog.method(key)(**fields)
-    return made
 
 
 def known(out: Path | None, dataset: str, pool: str) -> list[dict[str, Any]]:

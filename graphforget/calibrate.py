@@ -13,8 +13,8 @@ element, and the memory of the element itself. Only the second must go, and it c
    which no gold repeats: only the share ``keep`` of it stays.
 5. Where the model has been trained on without the forgotten, part of the memory is gone by then: by how much the
    forgotten fell since, beside the unseen, counts as taken.
-6. Where nothing retained has the element's label (a whole class goes), a model trained on the rest never learns the
-   label at all, and no unseen element is like the forgotten: see :mod:`graphforget.strangers`.
+6. Where nothing retained has the element's label (a whole class goes) no unseen element is like the forgotten, and of
+   rows with labels the mean memory says little: see :mod:`graphforget.strangers`.
 
 The memory is split into its mean and what varies with structure. The second part is shrunk by its own reliability, the
 correlation of two estimates from disjoint halves of the data (Spearman-Brown), so that it counts where it is measured
@@ -44,7 +44,7 @@ from torch import Tensor, nn
 
 from graphforget.errors import InputError, unknown
 from graphforget.forget import ForgetSplit
-from graphforget.strangers import absent, blind, stranger
+from graphforget.strangers import absent, blind, labelled_rows, stranger
 from graphforget.task import Batch, Scored, Task
 
 Array = npt.NDArray[np.float64]
@@ -125,6 +125,10 @@ def calibrate(
     if next(iter(task.batches(split.retain, split.untouched, None)), None) is None:
         raise InputError("calibration needs retained elements that the request does not touch (got none); use finetune")
     base = task.teacher(model, split.retain)(gone)
+    if labelled_rows(task):
+        target = blind(task, model, split, gone, rng).to(base)
+        memory = task.scores(base, gone) - task.scores(target, gone)
+        return Calibration(gone, target, memory, float(memory.mean()), 0.0, 0, 0, 1.0)
     x_gone = task.structure(split.retain, gone)
     size, samples = sampled(task, split, gone.size, samples, least)
     trained = [asked(task, model, split, task.sample(split.untouched, size, rng)) for _ in range(samples)]

@@ -4,11 +4,12 @@ A support vector machine, or a logistic regression on the entropy, learns from t
 against unseen elements what members look like, and is asked about the forgotten (Unlearn-Sparse and SalUn;
 bad teaching, SSD and JiT). *Efficacy* is the share of the forgotten that it takes for non-members. An ideal of 1 is
 folklore: gold's own value is what to compare with. Any task whose answers are logits [B, C] can be attacked.
+:func:`attacked` runs them on a model's result, in rows beside those of :func:`graphforget.evidence.compare`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -16,10 +17,14 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from graphforget import metrics
-from graphforget.attack import AttackResult, threshold_attack
+from graphforget.attack import AttackResult, threshold_attack, zrf
 from graphforget.errors import InputError, unknown
+from graphforget.forget import ForgetSplit
+from graphforget.task import Task
+from graphforget.unlearner import Unlearned
 
 FEATURES = ("correctness", "confidence", "entropy", "modified_entropy", "loss")
+MOST = 2000  # elements a side that an attack learns from: as many as the papers take
 
 
 class Efficacy(NamedTuple):
@@ -118,6 +123,42 @@ def entropy_attack(retain: Tensor, unseen: Tensor, forget: Tensor) -> float:
     model = LogisticRegression(class_weight="balanced", max_iter=1000)
     model.fit(torch.cat(parts[:2]).numpy(), label.numpy())
     return float(model.predict(parts[2].numpy()).mean())
+
+
+def attacked(
+    task: Task[Any], split: ForgetSplit[Any], test: Any, result: Unlearned, *, seed: int = 0
+) -> dict[tuple[str, str], float]:
+    """Return the figures that papers report of a model's answers: {(part, metric): value}, beside gold's own.
+
+    ``mia_svc`` is the share of the forgotten that a support vector machine on the confidence takes for members (1 less
+    the efficacy), ``mia_entropy`` that of a logistic regression on the entropy, ``zrf`` the likeness to a random model.
+
+    Args:
+        task: one whose answers are logits [B, C].
+        split: the request.
+        test: data that no model was trained or chosen on: one half teaches, the other is ranked beside the forgotten.
+        result: the original, a gold or an unlearned model, with what it may see.
+        seed: of the random model.
+
+    Raises:
+        InputError: the answers are no logits, or fewer than two test elements.
+    """
+    views = {"forget": split.forget, "retain": split.untouched, "test": test}
+    batches = {part: task.elements(result.context, view) for part, view in views.items()}
+    ask = task.teacher(result.model, result.context)
+    given = {part: ask(batch) for part, batch in batches.items()}
+    if len(given["test"]) < 2:
+        raise InputError(f"the attacks need two test elements or more (got {len(given['test'])})")
+    sure = {part: feature("confidence", given[part], batches[part].label) for part in views}
+    half = min(len(sure["test"]) // 2, MOST)
+    rows = torch.linspace(0, len(sure["retain"]) - 1, min(half, len(sure["retain"]))).round().long()
+    unseen, other = sure["test"][::2][:half], sure["test"][1::2][:half]
+    random = task.teacher(task.fresh(result.model, seed).eval(), result.context)(batches["forget"])
+    return {
+        ("forget", "mia_svc"): 1.0 - svc_attack(sure["retain"][rows], unseen, sure["forget"], other).efficacy,
+        ("forget", "mia_entropy"): entropy_attack(given["retain"][rows], given["test"][::2][:half], given["forget"]),
+        ("forget", "zrf"): zrf(given["forget"], random),
+    }
 
 
 def _table(values: Tensor, name: str) -> Tensor:

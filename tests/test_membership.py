@@ -8,8 +8,10 @@ import torch
 
 from graphforget.attack import lira, threshold_attack, zrf
 from graphforget.errors import InputError, UnknownName
-from graphforget.membership import FEATURES, entropy_attack, feature, svc_attack
+from graphforget.membership import FEATURES, attacked, entropy_attack, feature, svc_attack
+from graphforget.unlearner import Unlearned
 from tests.naive_vision import modified_entropy, softmax
+from tests.vision.small import TASK, world
 
 
 def answers(count: int, seed: int, sharp: float = 2.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,3 +84,15 @@ def test_a_random_teacher_has_a_zrf_of_one_with_itself():
 def test_features_of_two_widths_are_refused():
     with pytest.raises(InputError, match="one width d"):
         svc_attack(torch.rand(5, 2), torch.rand(5, 2), torch.rand(5), torch.rand(5))
+
+
+def test_a_models_answers_are_attacked_in_one_call():
+    """The forgotten of the original are taken for members as the retained are; a random model has the ZRF of one."""
+    model, parts, split = world("sample")
+    found = attacked(TASK, split, parts.test, Unlearned(model, split.data, {}))
+    assert set(found) == {("forget", name) for name in ("mia_svc", "mia_entropy", "zrf")}
+    assert found["forget", "mia_svc"] > 0.5
+    blank = Unlearned(TASK.fresh(model, 0).eval(), split.data, {})
+    assert attacked(TASK, split, parts.test, blank)["forget", "zrf"] == 1.0
+    with pytest.raises(InputError, match="two test elements"):
+        attacked(TASK, split, parts.test.view(parts.test.mask_of(parts.test.rows()[:1])), blank)

@@ -6,7 +6,7 @@ it over-forgets. Here
 1. the student first goes on training on the retained data (``refresh``), and what comes of it is the preserver: the
    trained model has settled where the forgotten pulled it, and no loss that holds it there brings it to gold;
 2. the target of a forgotten element is what the preserver would believe of it had it never seen it
-   (:mod:`graphforget.calibrate`), and every element weighs by itself;
+   (:mod:`graphforget.calibrate`; a fresh model tells it of rows with labels), and every element weighs by itself;
 3. near the request, where the preserver itself may have been misled by what must go, the student learns from the
    retained data instead of from the preserver.
 

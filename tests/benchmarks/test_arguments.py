@@ -23,6 +23,13 @@ def test_a_methods_fields_are_flags_of_their_own_type():
     assert methods["d2dgn_calibrated"].per_element is False
 
 
+def test_a_method_may_run_again_with_other_settings_as_a_row_of_its_own():
+    _, methods = parse("mnist", ["--methods", "del", "--also", "del.criterion=random,epochs=3", "--del.epochs", "7"])
+    assert list(methods) == ["del", "del.criterion=random,epochs=3"]
+    first, second = methods.values()
+    assert (first.criterion, first.epochs, second.criterion, second.epochs) == ("weighted_grad", 7, "random", 3)
+
+
 def test_node_classification_forgets_nodes_unless_told_otherwise():
     assert parse("cora", ["--task", "node"])[0].kind == "node"
     assert parse("cora", ["--task", "node", "--kind", "feature"])[0].kind == "feature"
@@ -37,6 +44,8 @@ def test_node_classification_forgets_nodes_unless_told_otherwise():
         (["--kind", "edges"], "edge"),
         (["--methods", "d2dgn", "--d2dgn.alfa", "1"], "alpha"),
         (["--methods", "d2dgn", "--d2dgn.epochs", "many"], "many"),
+        (["--methods", "d2dgn.alfa=1"], "alpha"),
+        (["--methods", "d2dgn."], "field"),
         (["--methods", "utu", "--d2dgn.alpha", "1"], "not run"),
         (["--ratioo", "5"], "--ratio"),
         (["--golds", "1"], "noise floor"),

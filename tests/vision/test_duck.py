@@ -47,6 +47,23 @@ def test_a_class_goes_within_its_goal():
     assert figures["all", "aus"] > 0.95
 
 
+@pytest.mark.parametrize("kind", ["class", "sample"])
+def test_the_second_phase_repairs_and_does_not_bring_back(kind):
+    model, _, split = world(kind)
+    first = DUCK(epochs=3, lr=2e-3, batch_size=32).unlearn(model, TASK, split)
+    both = DUCK(epochs=3, lr=2e-3, batch_size=32, repair=2).unlearn(model, TASK, split)
+    assert _loss(both.model, split.retain) < _loss(first.model, split.retain)
+    if kind == "class":
+        assert accuracy(both.model, split.forget) <= accuracy(first.model, split.forget) + 0.01
+    with pytest.raises(InputError, match="repair must not be negative"):
+        DUCK(repair=-1)
+
+
+def _loss(model, view):
+    batch = TASK.elements(view, view)
+    return float(TASK.criterion(TASK.teacher(model, view)(batch), batch).mean())
+
+
 def test_samples_stop_at_the_held_out_accuracy():
     model, _, split = world("sample")
     found = DUCK(epochs=10, lr=2e-3).unlearn(model, TASK, split)
