@@ -58,13 +58,14 @@ class Recipe:
 
 @dataclass
 class TrainRecord:
-    """What a training run left: its curve, cost and best epoch."""
+    """What a training run left: its curve, cost and best epoch, and notes that later requests read."""
 
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # (epoch, training loss, held-out score)
     seconds: float = 0.0
     best_epoch: int = 0
     best_score: float = float("-inf")
     converged: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
