@@ -42,6 +42,9 @@ METHODS: dict[str, str] = {
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
     "conda": "graphforget.federated.conda:ConDa",
     "conda_released": "graphforget.federated.conda:ConDaReleased",
+    "fedaf": "graphforget.federated.fedaf:FedAFStyle",
+    "fed_eraser": "graphforget.federated.fed_eraser:FedEraser",
+    "pga": "graphforget.federated.pga:PGA",
 }
 
 TASKS: dict[str, str] = {

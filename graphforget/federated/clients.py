@@ -156,7 +156,8 @@ def held(data: Any, kind: str) -> Tensor:
         InputError: data that cannot be held by clients of this kind.
     """
     if isinstance(data, Graph) and kind == "user" and data.bipartite:
-        return data.edge_index[0].unique().cpu()
+        users: Tensor = data.edge_index[0].unique()
+        return users.cpu()
     if isinstance(data, Graph) and kind == "node" and not data.bipartite:
         nodes = data.nodes()
         return (nodes if data.removed is None else nodes[~data.removed[nodes]]).cpu()

@@ -20,10 +20,10 @@ alpha       ``alpha``
 so that its ratio is inverted and it shrinks the weights that the leaving client touched least; and its average over
 "the others" leaves out the first leaving client only.
 
-Algorithm 1 as printed tests beta_i < alpha ratio_i, which for entries below U reads lambda < alpha: all weights or none.
-The code tests ratio_i < alpha, and so do we. Where neither group ever moved a weight, 0/0 counts as 1: it stays. Integer
-buffers stay; running statistics of batch norm are touched only with ``damp_buffers`` (our default; the released code
-damps them). lambda = U = 1 and alpha = .7 are our defaults; the released command line has .5 for all three.
+Algorithm 1 as printed tests beta_i < alpha ratio_i, which for entries below U reads lambda < alpha: all weights or
+none. The code tests ratio_i < alpha, and so do we. Where neither group ever moved a weight, 0/0 counts as 1: it stays.
+Integer buffers stay; running statistics of batch norm are touched only with ``damp_buffers`` (our default; the released
+code damps them). lambda = U = 1 and alpha = .7 are our defaults; the released command line has .5 for all three.
 """
 
 from __future__ import annotations

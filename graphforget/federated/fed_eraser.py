@@ -8,8 +8,8 @@ The server has kept every client's update of every round. From the initial model
     u_t: the kept updates of round t, v_t: the new ones, both averaged over the clients that stay
 
 The first round is taken as it was kept, without the leaving clients: it began at the same model. A layer that does not
-move (|| v_t || = 0) stays; buffers are those of the calibration. A round in which only the leaving clients took part has
-nothing to replay. The new record holds the new updates, so that the next request can be served from it.
+move (|| v_t || = 0) stays; buffers are those of the calibration. A round in which only the leaving clients took part
+has nothing to replay. The new record holds the new updates, so that the next request can be served from it.
 """
 
 from __future__ import annotations

@@ -97,11 +97,8 @@ class History:
             sizes["round"] = {name: value.abs() for name, value in moved.items()}
             for reference, each in sizes.items():
                 table = self.contributions[reference]
-                if client in table:
-                    for name, value in each.items():
-                        table[client][name] += value
-                else:
-                    table[client] = each
+                known = table.get(client)
+                table[client] = each if known is None else {name: known[name] + value for name, value in each.items()}
         self.last = {client: Upload(_copy(each.state), each.weight) for client, each in uploads.items()}
         if self.keep == "updates":
             self.updates.append({client: _moved(each, before) for client, each in uploads.items()})
@@ -212,9 +209,7 @@ def leaving(split: ForgetSplit[Any], history: History, method: str) -> tuple[int
     request = split.request
     if request is None or request.kinds != ("client",):
         kinds = "none" if request is None else ", ".join(request.kinds)
-        raise NotApplicable(
-            f"{method} forgets whole clients (got a request of the kind {kinds}); use fedaf or finetune"
-        )
+        raise NotApplicable(f"{method} forgets whole clients (got a request of the kind {kinds}); use finetune")
     clients = tuple(sorted(request.parts["client"].tolist()))
     for client in clients:
         if client not in history.clients:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -78,13 +78,13 @@ class PGA(Unlearner):
         center, own = reference(job.model, {c: (u.state, u.weight) for c, u in last.items()}, total)
         delta = self.radius * _to_random(task, job, center, self.models)
         job.notes["steps"] = self._ascend(job, center, own, delta)
-        clients = job.split.retain
+        clients, rest = job.split.retain, history.without(gone)
         if self.rounds:
-            train = task.local(clients, job.rng)
             rounds.run(
-                job.model, rounds.weights(clients), train, task.recipe, rng=job.rng, rounds=self.rounds, title="pga"
-            )
-        return Unlearned(job.model, clients, {"history": history.without(gone)})
+                job.model, rounds.weights(clients), task.local(clients, job.rng), task.recipe,
+                rng=job.rng, history=rest, rounds=self.rounds, title="pga",
+            )  # fmt: skip
+        return Unlearned(job.model, clients, {"history": rest})
 
     def _ascend(self, job: Job, center: list[Tensor], own: list[Tensor], delta: Tensor) -> int:
         """(3) and (4) on the job's model; returns the number of steps."""
@@ -99,17 +99,14 @@ class PGA(Unlearner):
                     for weight, at in zip(weights, center, strict=True):
                         weight.copy_(at + (weight - at) * (delta / far).sqrt())
 
-        def passes() -> Iterator[Tensor]:
-            for _ in range(self.epochs):
-                for batch in task.batches(context, context, job.rng):
-                    yield -task.loss(model, context, batch)
+        batches = [batch for _ in range(self.epochs) for batch in task.batches(context, context, job.rng)]
 
-        climb = passes()
-        count = self.epochs * sum(1 for _ in _batches(task, context, job.seed))
+        def steps(step: int) -> Iterator[Tensor]:
+            yield -task.loss(model, context, batches[step])
+
         return descend(
-            model, lambda step: iter([next(climb)]), epochs=count, lr=self.lr, momentum=self.momentum, clip=self.clip,
-            after_step=project, after_epoch=lambda step, loss: bool(distance(weights, own) > self.distance),
-            title="pga: ascent",
+            model, steps, epochs=len(batches), lr=self.lr, momentum=self.momentum, clip=self.clip, after_step=project,
+            after_epoch=lambda step, loss: bool(distance(weights, own) > self.distance), title="pga: ascent",
         )  # fmt: skip
 
 
@@ -144,11 +141,7 @@ def put(model: nn.Module, values: list[Tensor]) -> None:
             parameter.copy_(value)
 
 
-def _to_random(task: Task, job: Job, center: list[Tensor], models: int) -> Tensor:
+def _to_random(task: Task[Any], job: Job, center: list[Tensor], models: int) -> Tensor:
     """Mean squared distance of random initialisations to w_ref; (2) without its factor."""
     drawn = [task.fresh(job.original, job.seed + number) for number in range(models)]
     return torch.stack([distance(list(model.parameters()), center) for model in drawn]).mean()
-
-
-def _batches(task: Task, context: object, seed: int) -> Iterator[object]:
-    return iter(task.batches(context, context, torch.Generator().manual_seed(seed)))

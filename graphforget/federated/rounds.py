@@ -5,9 +5,9 @@
     round t:  every chosen client n trains from theta^{t-1} on its own data -> theta_n^t               (local training)
               theta^t = sum_n w_n theta_n^t / sum_n w_n            w_n = elements of n, or 1            (average)
 
-FedProx (Li et al., arXiv:1812.06127) adds ``mu / 2 ||theta - theta^{t-1}||^2`` to the loss of every local step. An update
-that has another shape than the model, or holds NaN or infinity, is quarantined: it is named in the record and in the
-log, and the round goes on without it. A round without any update left is an error.
+FedProx (Li et al., arXiv:1812.06127) adds ``mu / 2 ||theta - theta^{t-1}||^2`` to the loss of every local step. An
+update that has another shape than the model, or holds NaN or infinity, is quarantined: it is named in the record and in
+the log, and the round goes on without it. A round without any update left is an error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Any task, federated: the data are held by clients, and models are trained in rounds.
 
-Questions are asked by the wrapped task, of the data that all clients hold together; only ``fit`` differs. Methods of the
-base (fine-tuning, ascent, distillation) thus run as if the server held the retained data: no federation could do
-better by them. What the wrapped task is capable of (:class:`Layered`, :class:`Scored`, ...) the federated one is too.
+Questions are asked by the wrapped task, of the data that all clients hold together; only ``fit`` differs. Methods of
+the base (fine-tuning, ascent, distillation) thus run as if the server held the retained data, which no federation can
+do better by. What the wrapped task is capable of (:class:`Layered`, :class:`Scored`, ...) the federated one is too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Federated(Task[Clients[Any]]):
     """
 
     recipe: Rounds = Rounds()  # noqa: RUF009 - frozen
-    inner: Task[Any] = cast(Task[Any], None)
+    inner: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Task):
