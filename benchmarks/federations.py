@@ -112,7 +112,7 @@ def _domain(model: str, recipe: Rounds) -> Domain:
 
 
 DIGITS = _domain("mlp", Rounds(epochs=40, local_epochs=2, eval_every=10, keep="updates"))
-IMAGES = _domain("cnn_small", Rounds(epochs=20, batch_size=64, keep="updates"))
+IMAGES = _domain("cnn_small", Rounds(epochs=20, lr=3e-3, batch_size=64, keep="updates"))
 FEDERATIONS = {
     f"{PREFIX}digits_images": DIGITS,
     **{f"{PREFIX}{name}": IMAGES for name in ("mnist", "notmnist", "cifar10")},

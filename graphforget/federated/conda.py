@@ -29,7 +29,7 @@ code damps them). lambda = U = 1 and alpha = .7 are our defaults; the released c
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -76,7 +76,7 @@ class ConDa(Unlearner):
         _check(self)
 
     def _unlearn(self, job: Job) -> Unlearned:
-        return _damped(job, self, self.variant)
+        return _damped(job, self)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class ConDaReleased(Unlearner):
         _check(self)
 
     def _unlearn(self, job: Job) -> Unlearned:
-        return _damped(job, self, "released")
+        return _damped(job, self)
 
 
 def ratio(table: Mapping[int, State], gone: Sequence[int], variant: str) -> dict[str, Tensor]:
@@ -147,6 +147,45 @@ def damp(state: State, ratios: State, dampening: float, upper: float, alpha: flo
     return found
 
 
+def dampened(
+    state: State,
+    history: History,
+    gone: Sequence[int],
+    method: ConDa | ConDaReleased,
+    buffers: Collection[str] = (),
+) -> tuple[dict[str, Tensor], int]:
+    """Unlearn at the server, from weights and record alone.
+
+    Args:
+        state: the global model's weights; left as they are.
+        history: the record of its rounds.
+        gone: the leaving clients.
+        method: with its settings.
+        buffers: names in ``state`` that are no parameters.
+
+    Returns:
+        The new weights, and how many of them were dampened.
+
+    Raises:
+        InputError: the record is another model's.
+    """
+    variant = method.variant if isinstance(method, ConDa) else "released"
+    if method.dampening * method.alpha > 1 and method.upper > 1:
+        log.warning("%s: dampening * alpha > 1 with upper > 1 makes some weights larger", type(method).__name__)
+    table = history.contributions[method.reference]
+    for name, value in next(iter(table.values())).items():
+        if name not in state or state[name].shape != value.shape:
+            shape = list(value.shape)
+            raise InputError(f"the record is another model's: it has {name} {shape}; hand on the model's own record")
+    ratios = {
+        name: value.to(state[name].device)
+        for name, value in ratio(table, gone, variant).items()
+        if name not in buffers or (method.damp_buffers and state[name].dim() > 0)
+    }
+    found = damp(state, ratios, method.dampening, method.upper, method.alpha)
+    return found, sum(int((value < method.alpha).sum()) for value in ratios.values())
+
+
 def _check(method: ConDa | ConDaReleased) -> None:
     for name in ("dampening", "upper", "alpha"):
         if not getattr(method, name) > 0:
@@ -155,33 +194,11 @@ def _check(method: ConDa | ConDaReleased) -> None:
         raise unknown("reference", method.reference, REFERENCES)
 
 
-def _damped(job: Job, method: ConDa | ConDaReleased, variant: str) -> Unlearned:
-    name = type(method).__name__
-    history = history_of(job.record, name)
-    gone = leaving(job.split, history, name)
-    if method.dampening * method.alpha > 1 and method.upper > 1:
-        log.warning("%s: dampening * alpha > 1 with upper > 1 makes some weights larger", name)
-    table = _matching(history, method.reference, job)
+def _damped(job: Job, method: ConDa | ConDaReleased) -> Unlearned:
+    history = history_of(job.record, type(method).__name__)
+    gone = leaving(job.split, history, type(method).__name__)
     state = job.model.state_dict()
-    touched = {key for key, _ in job.model.named_parameters(remove_duplicate=False)}
-    ratios = {
-        key: value.to(state[key].device)
-        for key, value in ratio(table, gone, variant).items()
-        if key in touched or (method.damp_buffers and state[key].dim() > 0)
-    }
-    damped = damp(state, ratios, method.dampening, method.upper, method.alpha)
-    job.notes["dampened"] = sum(int((value < method.alpha).sum()) for value in ratios.values())
-    job.model.load_state_dict(damped)
+    buffers = state.keys() - {name for name, _ in job.model.named_parameters(remove_duplicate=False)}
+    found, job.notes["dampened"] = dampened(state, history, gone, method, buffers)
+    job.model.load_state_dict(found)
     return Unlearned(job.model, job.split.retain, {"history": history.without(gone)})
-
-
-def _matching(history: History, reference: str, job: Job) -> Mapping[int, State]:
-    """The contributions, once it is sure that they are to this model."""
-    table = history.contributions[reference]
-    state = job.model.state_dict()
-    for name, value in next(iter(table.values())).items():
-        if name not in state or state[name].shape != value.shape:
-            raise InputError(
-                f"the record is of another model: it has {name} {list(value.shape)}; hand on its own record"
-            )
-    return table
