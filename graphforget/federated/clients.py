@@ -63,9 +63,8 @@ class Clients(Generic[D]):
 
     @cached_property
     def present(self) -> tuple[int, ...]:
-        """The clients that hold something of this view, in order."""
-        left = held(self.data, self.kind)
-        return tuple(client for client, ids in sorted(self.ids.items()) if bool(torch.isin(ids, left).any()))
+        """The clients that hold something this view speaks for, in order."""
+        return self._holding(held(self.data, self.kind))
 
     def part(self, client: int) -> D:
         """What a client sees: the data without every other client's elements; made once.
@@ -118,8 +117,16 @@ class Clients(Generic[D]):
     def _parts(self) -> dict[int, D]:
         return {}
 
+    @cached_property
+    def _owners(self) -> tuple[int, ...]:
+        """The clients with something in the data, be it nodes that are only passed messages through."""
+        return self._holding(existing(self.data, self.kind))
+
+    def _holding(self, left: Tensor) -> tuple[int, ...]:
+        return tuple(client for client, ids in sorted(self.ids.items()) if bool(torch.isin(ids, left).any()))
+
     def _made(self, client: int) -> D:
-        left = held(self.data, self.kind)
+        left = existing(self.data, self.kind)
         others = [ids for name, ids in self.ids.items() if name != client]
         rest = torch.cat(others) if others else torch.empty(0, dtype=torch.int64)
         rest = rest[torch.isin(rest, left)]
@@ -134,8 +141,8 @@ class Clients(Generic[D]):
 
     def _known(self, clients: Sequence[int]) -> None:
         for client in clients:
-            if client not in self.present:
-                raise unknown("client", client, tuple(map(str, self.present)))
+            if client not in self._owners:
+                raise unknown("client", client, tuple(map(str, self._owners)))
 
     def _named(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The request in the domain's own words."""
@@ -144,13 +151,20 @@ class Clients(Generic[D]):
             clients = parts["client"].tolist()
             self._known(clients)
             ids = torch.cat([self.ids[client] for client in clients])
-            ids = ids[torch.isin(ids, held(self.data, self.kind))]
+            ids = ids[torch.isin(ids, existing(self.data, self.kind))]
             found[self.kind] = torch.cat([found[self.kind], ids]).unique() if self.kind in found else ids
         return found
 
 
+def existing(data: Any, kind: str) -> Tensor:
+    """[n] ids of a kind that are still in the data; of nodes also those that this view does not speak for."""
+    if isinstance(data, Graph) and kind == "node":
+        return (torch.ones(data.num_nodes).bool() if data.removed is None else ~data.removed.cpu()).nonzero().flatten()
+    return held(data, kind)
+
+
 def held(data: Any, kind: str) -> Tensor:
-    """[n] ids of a kind that a view still holds.
+    """[n] ids of a kind that a view speaks for.
 
     Raises:
         InputError: data that cannot be held by clients of this kind.

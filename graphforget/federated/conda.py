@@ -20,6 +20,9 @@ alpha       ``alpha``
 so that its ratio is inverted and it shrinks the weights that the leaving client touched least; and its average over
 "the others" leaves out the first leaving client only.
 
+With ``reference="init"``, as in the code, everybody's contribution also holds what the others have put into the global
+model before: a weight that only the leaving client ever moved has ratio 0 with ``reference="round"`` alone.
+
 Algorithm 1 as printed tests beta_i < alpha ratio_i, which for entries below U reads lambda < alpha: all weights or
 none. The code tests ratio_i < alpha, and so do we. Where neither group ever moved a weight, 0/0 counts as 1: it stays.
 Integer buffers stay; running statistics of batch norm are touched only with ``damp_buffers`` (our default; the released

@@ -122,7 +122,7 @@ def test_an_empty_request_raises(name):
 
 
 def test_gold_is_trained_by_the_others_alone_and_leaves_a_record():
-    model, record, _, split = world()
+    model, _, _, split = world()
     gold = result("retrain", "client")
     history = gold.record["history"]
     assert 1 not in history.clients

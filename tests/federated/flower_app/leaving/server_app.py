@@ -8,6 +8,7 @@ import torch
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
+from graphforget.federated.conda import ConDa
 from graphforget.federated.flower_interop import RecordingFedAvg
 from leaving import MARK, blank, rows
 
@@ -20,7 +21,7 @@ def main(grid: Grid, context: Context) -> None:
     strategy.client_key = "client"
     trained = strategy.start(grid, ArrayRecord(blank().state_dict()), num_rounds=2, timeout=120).arrays
     known = strategy.history.clients
-    unlearned = strategy.forget(trained, [0])
+    unlearned = strategy.forget(trained, [0], ConDa(reference="round"))
     later = strategy.start(grid, unlearned, num_rounds=1, timeout=120).arrays
     found = {
         "known": known,
