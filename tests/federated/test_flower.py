@@ -27,13 +27,22 @@ os.environ["FLWR_TELEMETRY_ENABLED"] = "0"  # read when flwr.supercore is import
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedProx
+from flwr.supercore.task_identity import TaskIdentity
 
 from graphforget.federated.conda import ConDa
 from graphforget.federated.flower_interop import Recording, RecordingFedAvg
 
 APP = Path(__file__).resolve().parent / "flower_app"
 ROOT = APP.parents[2]
-LIMIT = 240  # seconds for a run of the slow tests
+LIMIT = 300  # seconds for each step of the slow tests
+
+
+@pytest.fixture(autouse=True)
+def identity():
+    """Who sends messages in this process: Flower's own runners set it."""
+    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+    yield
+    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = None
 
 
 class Near(Grid):
@@ -67,7 +76,6 @@ class Near(Grid):
         for message in messages:
             node = message.metadata.dst_node_id
             self.sent.append(node)
-            message.metadata.__dict__["_message_id"] = f"{len(self.sent)}"
             replies.append(self.app(message, self.contexts[node]))
         return replies
 
@@ -109,7 +117,6 @@ def test_a_flower_app_whose_client_leaves(app):
 def reply(node: int, arrays: dict, metrics: dict | None = None) -> Message:
     """A client's reply."""
     asked = Message(RecordDict({}), dst_node_id=node, message_type="train")
-    asked.metadata.__dict__["_message_id"] = str(node)
     records = {"arrays": ArrayRecord(arrays), "metrics": MetricRecord(metrics or {"num-examples": 10})}
     return Message(RecordDict(records), reply_to=asked)
 
@@ -130,9 +137,8 @@ def begun(kind=RecordingFedAvg, start=(0.0, 0.0)) -> RecordingFedAvg:
 
 def test_the_record_equals_the_updates():
     strategy = begun()
-    arrays, _ = strategy.aggregate_train(
-        1, [reply(5, {"w": torch.tensor([1.0, 0.0])}), reply(6, {"w": torch.tensor([-2.0, 3.0])})]
-    )
+    sent = [reply(5, {"w": torch.tensor([1.0, 0.0])}), reply(6, {"w": torch.tensor([-2.0, 3.0])})]
+    arrays, _ = strategy.aggregate_train(1, sent)
     assert arrays.to_torch_state_dict()["w"].tolist() == [-0.5, 1.5]
     table = strategy.history.contributions["round"]
     assert {client: each["w"].tolist() for client, each in table.items()} == {5: [1.0, 0.0], 6: [2.0, 3.0]}
@@ -156,7 +162,6 @@ def test_an_update_of_another_shape_or_with_nan_is_left_out_and_named(caplog):
 def test_a_round_of_errors_leaves_the_model_to_flower():
     strategy = begun()
     asked = Message(RecordDict({}), dst_node_id=5, message_type="train")
-    asked.metadata.__dict__["_message_id"] = "5"
     assert strategy.aggregate_train(1, [Message(Error(1, "out of memory"), reply_to=asked)]) == (None, None)
     assert strategy.history.rounds == 0
 
@@ -258,6 +263,7 @@ def wait_for(condition, tmp_path: Path, what: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_in_flowers_simulation(processes, tmp_path):
     pytest.importorskip("ray", reason="needs Ray")
     script = (
@@ -271,6 +277,7 @@ def test_in_flowers_simulation(processes, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_one_server_and_two_clients_on_the_loopback(processes, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
