@@ -285,8 +285,8 @@ def test_one_server_and_two_clients_on_the_loopback(processes, tmp_path):
     address = f"127.0.0.1:{port}"
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "config.toml").write_text(f'[superlink.local]\naddress = "{address}"\ninsecure = true\n')
-    plain = ("--insecure", "--disable-runtime-dependency-installation")
-    processes("flower-superlink", *plain, "--host", "127.0.0.1", "--port", str(port))
+    offline = "--disable-runtime-dependency-installation"
+    processes("flower-superlink", "--insecure", offline, "--host", "127.0.0.1", "--port", str(port))
 
     def answers() -> bool:
         with socket.socket() as probe:
@@ -298,7 +298,8 @@ def test_one_server_and_two_clients_on_the_loopback(processes, tmp_path):
             free.bind(("127.0.0.1", 0))
             own = free.getsockname()[1]
         config = f"partition-id={client} num-partitions=2"
-        processes("flower-supernode", *plain, "--superlink", address, "--port", str(own), "--node-config", config)
+        node = ("--insecure", "--superlink", address, "--host", "127.0.0.1", "--port", str(own))
+        processes("flower-supernode", *node, "--node-config", config)
     run = processes("flwr", "run", str(APP), "local")
     wait_for(lambda: run.poll() is not None, tmp_path, "flwr run")
     assert run.returncode == 0, re.sub(r"\s+", " ", (tmp_path / "3.log").read_text())
