@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -237,20 +238,33 @@ def processes(tmp_path):
 
     def start(*command: str) -> subprocess.Popen:
         log = (tmp_path / f"{len(started)}.log").open("w")
-        made = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True)
+        made = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=tmp_path)
         started.append(made)
         return made
 
     yield start
     for made in reversed(started):
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(made.pid, kind)
-                made.wait(10)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
-    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(tmp_path) not in left
+        made.send_signal(signal.SIGTERM)
+    end = time.monotonic() + 10
+    while descendants(tmp_path) and time.monotonic() < end:
+        time.sleep(0.2)
+    for pid in descendants(tmp_path):  # Flower starts sessions of its own, which outlive their parents
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for made in started:
+        made.wait(10)
+    time.sleep(0.5)
+    assert not descendants(tmp_path)
+
+
+def descendants(tmp_path: Path) -> list[int]:
+    """Every process that was started for a test, by the environment that it inherited."""
+    mark, found = f"LEAVING_OUT={tmp_path}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def wait_for(condition, tmp_path: Path, what: str) -> None:
