@@ -288,6 +288,7 @@ def test_in_flowers_simulation(processes, tmp_path):
     processes(sys.executable, "-c", script)
     wait_for((tmp_path / "found.json").exists, tmp_path, "the simulation")
     check(tmp_path / "found.json")
+    assert len(list(tmp_path.glob("found.client*"))) == 2
 
 
 @pytest.mark.slow
