@@ -135,6 +135,6 @@ def fisher(task: Task[Any], model: nn.Module, view: Any, count: int) -> list[Ten
     with evaluating(model):
         for row in rows:
             loss = task.loss(model, view, batch.take(row[None]))
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
-            total = [old if g is None else old + g.square() for old, g in zip(total, found, strict=True)]
+            found = torch.autograd.grad(loss, parameters, materialize_grads=True)
+            total = [old + g.square() for old, g in zip(total, found, strict=True)]
     return [value / len(rows) for value in total]

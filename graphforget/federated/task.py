@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -39,7 +39,7 @@ class Federated(Task[Clients[Any]]):
     """
 
     recipe: Rounds = Rounds()  # noqa: RUF009 - frozen
-    inner: Any = None
+    inner: Task[Any] = field(kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Task):

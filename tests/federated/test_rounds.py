@@ -230,7 +230,7 @@ def test_settings_are_checked(fields, message):
 
 def test_a_federated_task_wraps_a_task_and_is_trained_in_rounds():
     with pytest.raises(InputError, match="wraps another"):
-        Federated()
+        Federated(inner=None)
     with pytest.raises(InputError, match="trained in Rounds"):
         federated(ImageClassification(), ImageClassification().recipe)
     parts = dealt()
