@@ -14,17 +14,22 @@ from benchmarks.domains import Domain
 from benchmarks.lira import KINDS
 from graphforget import catalog
 from graphforget.errors import InputError, unknown
+from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
 WORDS = {
     "modality": ("NAME", "which modality goes, of --kind modality (the first)"),
     "max_users": ("N", "rank for at most so many users of a part (all)"),
+    "partition": ("NAME", "how clients come by their data: dirichlet, iid or shards (dirichlet)"),
+    "clients": ("N", "number of clients (10)"),
     "epochs": ("N", "at most so many epochs of training (the task's own recipe)"),
     "batch_size": ("B", "elements a step (the task's own recipe)"),
     "patience": ("P", "stop after so many epochs without a better validation score (the task's own recipe)"),
     "eval_every": ("N", "epochs between two looks at the validation data (the task's own recipe)"),
 }
-ONLY_SOME = ("modality", "max_users")  # the others every domain has
+ONLY_SOME = ("modality", "max_users", "partition", "clients")  # the others every domain has
+WORDED = ("modality", "partition")
+PARTITIONS = ("dirichlet", "iid", "shards")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -67,8 +72,13 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
     made.set_defaults(**dict.fromkeys(OPTIONAL))
     for name, (letter, text) in WORDS.items():
         if name not in ONLY_SOME or name in domain.flags:
-            kind_of = str if name == "modality" else int
-            add(f"--{name.replace('_', '-')}", type=kind_of, default=None, metavar=letter, help=text)
+            add(
+                f"--{name.replace('_', '-')}",
+                type=str if name in WORDED else int,
+                default=None,
+                metavar=letter,
+                help=text,
+            )
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
     add("--attacks", action="store_true", help="SVC, entropy and ZRF figures of the answers too (labels only)")
     add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadows, even, of edges or images (slow)")
@@ -118,8 +128,9 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
     methods = {text: method_of(text, {**usual.get(key, {}), **fields.get(key, {})}) for text, key in keys.items()}
     if idle := [key for key in fields if key not in keys.values()]:
         raise InputError(f"--{idle[0]}.… sets a method that is not run; add it to --methods")
-    _fits(flags.task, methods)
-    next(plan(dataset, flags)).recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
+    cell = next(plan(dataset, flags))
+    _fits(catalog.task(flags.task)(**domain.options(cell)), flags.task, methods)
+    cell.recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
     return flags, methods
 
 
@@ -135,6 +146,8 @@ def _check(flags: argparse.Namespace) -> None:
         raise InputError(f"--attacks needs a task with labels (got --task {flags.task}); leave it out")
     if flags.modality is not None and flags.kind != "modality":
         raise InputError(f"--modality belongs to --kind modality (got --kind {flags.kind}); add it or leave both out")
+    if flags.partition is not None and flags.partition not in PARTITIONS:
+        raise unknown("partition", flags.partition, PARTITIONS)
     if flags.max_users is not None and flags.max_users < 1:
         raise InputError(f"--max-users must be at least 1 (got {flags.max_users})")
 
@@ -143,9 +156,8 @@ def _answers_logits(task: str) -> bool:
     return task != "regression"
 
 
-def _fits(task: str, methods: Mapping[str, Unlearner]) -> None:
+def _fits(runs: Task[Any], task: str, methods: Mapping[str, Unlearner]) -> None:
     """Refuse a method of another domain before anything is trained."""
-    runs = catalog.task(task)()
     for key, method in methods.items():
         if missing := [need.__name__ for need in method.needs if not isinstance(runs, need)]:
             raise InputError(f"{key} needs a task that is {missing[0]} (got --task {task}); leave it out of --methods")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from graphforget.unlearner import Unlearned
 
 CURVE = 60  # points of a learning curve that the rows keep, up to twice as many
 OTHERS = 500_000  # seeds of further originals lie above those of all golds
-PLANTED = {"poison", "mislabelled", "label_noise"}  # pools and kinds that change the data: originals of their own
+PLANTED = {"poison", "mislabelled", "label_noise", "backdoor"}  # they change the data: originals of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +112,17 @@ class Bench:
         def make(record: TrainRecord) -> nn.Module:
             return self.task.fit(self.blank(seed), train, val, seed=seed, record=record)
 
-        poisoned = self.steps[0].digest if PLANTED & {self.cell.pool, self.cell.kind} else ""
-        return self._cached("original" + poisoned, seed, make)
+        return self._cached(self._first, seed, make)
+
+    @property
+    def _first(self) -> str:
+        return "original" + (self.steps[0].digest if PLANTED & {self.cell.pool, self.cell.kind} else "")
+
+    def record(self) -> Mapping[str, Any]:
+        """What the original's training left for requests; {} where a domain's leaves nothing."""
+        if self.domain.recall is None:
+            return {}
+        return self.domain.recall(_notes(self.path(self._first, 1000 * self.cell.seed)))
 
     def gold(self, k: int, step: int = 0) -> tuple[Unlearned, Cost]:
         """Gold number k of a step: never the original's seed."""
@@ -167,7 +176,16 @@ class Bench:
         part = path.with_suffix(f".{os.getpid()}.partial")
         save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)
         os.replace(part, path)
+        if self.domain.recall is not None and role == self._first:
+            for kept in record.notes.values():
+                kept.save(part)
+                os.replace(part, _notes(path))
         note = {"key": self.key(role, seed), **asdict(cost), "curve": record.curve, "converged": record.converged}
         part.write_text(json.dumps(note | {"best_epoch": record.best_epoch}))
         os.replace(part, path.with_suffix(".json"))
         return model.eval(), cost
+
+
+def _notes(path: Path) -> Path:
+    """Where a training's notes are kept, beside its model."""
+    return path.with_suffix(".notes.safetensors")

@@ -11,7 +11,7 @@ from graphforget.report import Report
 from graphforget.train import Recipe
 
 SCHEDULE = ("epochs", "batch_size", "patience", "eval_every")  # fields of a recipe that flags may set
-OPTIONAL = ("modality", "max_users", *SCHEDULE)  # columns only where they were asked for
+OPTIONAL = ("modality", "max_users", "partition", "clients", *SCHEDULE)  # columns only where they were asked for
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Cell:
         seed: of split, request and models.
         modality: which one is forgotten, of the kind ``modality``.
         max_users: recommenders rank for at most so many users of a part.
+        partition: how clients come by their data.
+        clients: how many there are.
         epochs: of the recipe, where it is not the task's own; so are the rest.
         batch_size: elements a step.
         patience: epochs without a better held-out score.
@@ -45,6 +47,8 @@ class Cell:
     seed: int
     modality: str | None = None
     max_users: int | None = None
+    partition: str | None = None
+    clients: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
     patience: int | None = None

@@ -21,6 +21,10 @@ COLUMNS: dict[str, list[Column]] = {
         ("forget", "js_to_gold"), ("test", "overlap@20"),
         ("all", "mia_auc_same_users"), ("forget", "pair_auc"), ("all", "seconds"),
     ],
+    "federated": [
+        ("retain", "accuracy"), ("forget", "accuracy"), ("test", "accuracy"), ("forget", "js_to_gold"),
+        ("retain", "js_to_gold"), ("all", "mia_accuracy"), ("all", "seconds"),
+    ],
     "regression": [
         ("test", "mae"), ("forget", "mae"), ("forget", "w1_to_gold"), ("forget", "rmse_to_gold"),
         ("retain", "rmse_to_gold"), ("forget", "mia_svc"), ("all", "seconds"),
@@ -42,6 +46,9 @@ COLUMNS: dict[str, list[Column]] = {
 NAMES: dict[Column, str] = {
     ("test", "auc"): "test AUC",
     ("test", "accuracy"): "test acc.",
+    ("retain", "accuracy"): "retain acc.",
+    ("test", "backdoor"): "backdoor",
+    ("all", "mia_accuracy"): "MIA accuracy",
     ("test", "recall@20"): "test recall@20",
     ("test", "overlap@20"): "top-20 shared with gold",
     ("test", "target_hit@20"): "users shown the target",
@@ -95,12 +102,16 @@ UTILITY = {  # on the test part
     "node": "accuracy",
     "recommend": "recall@20",
     "image": "accuracy",
+    "federated": "accuracy",
     "regression": "mae",
     "linear": "accuracy",
     "sparse": "accuracy",
 }
 VALUES = {"modality": ("all", "noise_shift")}  # of the requests that take features away
-PLANTED = {"recommend": [("test", "target_hit@20"), ("test", "target_percentile")]}  # else the utility
+PLANTED = {  # else the utility
+    "recommend": [("test", "target_hit@20"), ("test", "target_percentile")],
+    "federated": [("test", "backdoor")],
+}
 
 RANGES = ("low", "high", "under2")  # pools of a regression that take a whole range of targets
 RANGE = [("test", "error_outside"), ("test", "error_inside")]
@@ -109,7 +120,7 @@ RANGE = [("test", "error_outside"), ("test", "error_inside")]
 def columns_of(task: str, pool: str = "", kind: str = "") -> list[Column]:
     """The columns of a task; of planted data, features and ranges also what is of interest there alone."""
     shown = COLUMNS[task] if kind not in VALUES else [VALUES[kind], *COLUMNS[task]]
-    more = [column for column in PLANTED.get(task, []) if pool == "poison"]
+    more = [column for column in PLANTED.get(task, []) if pool in ("poison", "backdoor")]
     more += RANGE if pool in RANGES else []
     return [*more, *shown]
 

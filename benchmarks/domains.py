@@ -83,6 +83,7 @@ class Domain:
         options: (cell) -> further arguments of the task.
         flops: count operations; it costs little where a step is one large product, and only torch's own are counted.
         more: figures of the domain's own.
+        recall: reads what training left for later requests, where it leaves anything (its notes can ``save``).
     """
 
     subject: str
@@ -104,10 +105,12 @@ class Domain:
     options: Callable[[Cell], dict[str, Any]] = lambda cell: {}
     flops: bool = True
     more: Callable[[Asked, Unlearned], Row] = no_more
+    recall: Callable[[Path], Mapping[str, Any]] | None = None
 
 
 def of(dataset: str) -> Domain:
     """The domain of a data set, by the table that names its module; graphs have all the others."""
+    from benchmarks.federations import FEDERATIONS
     from benchmarks.graphs import GRAPHS
     from benchmarks.images import IMAGES
     from benchmarks.linears import LINEARS
@@ -122,5 +125,6 @@ def of(dataset: str) -> Domain:
         **dict.fromkeys(image_cards.DATASETS, IMAGES),
         **dict.fromkeys(linear_cards.DATASETS, LINEARS),
         **REGRESSIONS,
+        **FEDERATIONS,
     }
     return known.get(dataset, GRAPHS)

@@ -19,6 +19,7 @@ from benchmarks import kernels, scale
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
+from benchmarks.federations import FEDERATIONS, PREFIX
 from benchmarks.glance import glance
 from benchmarks.markdown import table
 from benchmarks.output import kept
@@ -31,6 +32,7 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5,
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
+    "federated_digits_images": 7, "federated_mnist": 27, "federated_cifar10": 60,
     "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
@@ -38,6 +40,7 @@ WORTH = {  # all methods together, in trainings
     "node": 1.0,
     "recommend": 2.5,
     "image": 2.0,
+    "federated": 4.0,
     "regression": 2.0,
     "linear": 2.0,
     "sparse": 2.0,
@@ -68,7 +71,8 @@ class Sweep:
     @property
     def command(self) -> str:
         """What a reader types."""
-        return f"python -m benchmarks.{self.dataset} {self.flags} --out {self.out}"
+        name = f"federated --data {self.dataset.removeprefix(PREFIX)}" if self.dataset in FEDERATIONS else self.dataset
+        return f"python -m benchmarks.{name} {self.flags} --out {self.out}"
 
     def cells(self) -> int:
         """Number of (request, seed) cells."""
@@ -112,6 +116,7 @@ GLANCES = (
     ("glance-regression", ("regression",)),
 )
 FIRST = "--also features_labels.order=first"
+FEDERATED = f"{REPORTED} --golds 2 --methods retrain finetune conda conda_released fed_eraser pga fedaf"
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
 SPEED = (
     "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0,epochs=10"
@@ -216,6 +221,27 @@ SWEEPS = (
         "mnist",
         f"{NOISE} {REPORTED}",
         "MNIST, 10 % of the labels wrong, MLP, fixed schedule",
+    ),
+    Sweep(
+        "federated-digits",
+        "federated_digits_images",
+        f"{REPORTED} --golds 2",
+        "Digits with ten clients, one leaves, MLP, 40 rounds",
+    ),
+    Sweep(
+        "federated-mnist", "federated_mnist", f"{FEDERATED}", "MNIST with ten clients, one leaves, small CNN, 20 rounds"
+    ),
+    Sweep(
+        "federated-mnist-backdoor",
+        "federated_mnist",
+        f"--pool backdoor {FEDERATED}",
+        "MNIST with ten clients, the one that planted a backdoor leaves, small CNN, 20 rounds",
+    ),
+    Sweep(
+        "federated-cifar10",
+        "federated_cifar10",
+        f"{FEDERATED}",
+        "CIFAR-10 (JPEG subset) with ten clients, one leaves, small CNN, 20 rounds",
     ),
     Sweep("gowalla-user", "gowalla", f"--kind user --count 1 {FIXED}", "Gowalla, one user, fixed schedule"),
     Sweep("kin8nm", "kin8nm", f"--pool low random {REPORTED}", "Kin8nm, 30 % rows: the lowest targets, or at random"),

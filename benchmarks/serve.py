@@ -39,6 +39,8 @@ def serve(
         The result, its cost, and rows of what came before and of each step.
     """
     result, spent, rows = whole, Cost(flops=0.0), Report({**bench.cell.keys, "batches": bench.batches})
+    if bench.domain.recall is not None:
+        result = whole._replace(record=bench.record())
     if isinstance(method, Prepares):
         with measure() as before:
             record = method.prepare(whole.model, bench.task, whole.context, bench.splits.val, seed=bench.cell.seed)

@@ -40,6 +40,11 @@ METHODS: dict[str, str] = {
     "scrub": "graphforget.vision.scrub:SCRUB",
     "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
+    "conda": "graphforget.federated.conda:ConDa",
+    "conda_released": "graphforget.federated.conda:ConDaReleased",
+    "fedaf": "graphforget.federated.fedaf:FedAFStyle",
+    "fed_eraser": "graphforget.federated.fed_eraser:FedEraser",
+    "pga": "graphforget.federated.pga:PGA",
 }
 
 TASKS: dict[str, str] = {
@@ -50,6 +55,7 @@ TASKS: dict[str, str] = {
     "regression": "graphforget.regression.task:Regression",
     "linear": "graphforget.influence.task:LinearClassification",
     "sparse": "graphforget.influence.task:SparseClassification",
+    "federated": "graphforget.federated.task:federated",
 }
 
 

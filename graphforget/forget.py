@@ -132,6 +132,7 @@ class ForgetSplit(Generic[D]):
         held_out: validation data without the forgotten; test data is never in it.
         digest: of the request, for caches.
         part_of: number of elements of the data that this split was cut out of; None where it is all of the data.
+        request: what was asked for, by name; it holds no data.
     """
 
     data: D
@@ -140,6 +141,7 @@ class ForgetSplit(Generic[D]):
     held_out: D
     digest: str = ""
     part_of: int | None = None
+    request: ForgetRequest | None = None
 
     @classmethod
     def of(cls, data: D, request: ForgetRequest, held_out: D) -> ForgetSplit[D]:
@@ -149,7 +151,7 @@ class ForgetSplit(Generic[D]):
             InputError: unknown ids or kinds, an empty request, or a request for everything.
         """
         forget, retain = data.partition(request.parts)
-        return cls(data, forget, retain, held_out.scrub(request.parts, data), request.digest)
+        return cls(data, forget, retain, held_out.scrub(request.parts, data), request.digest, request=request)
 
     @property
     def untouched(self) -> D:

@@ -58,13 +58,14 @@ class Recipe:
 
 @dataclass
 class TrainRecord:
-    """What a training run left: its curve, cost and best epoch."""
+    """What a training run left: its curve, cost and best epoch, and notes that later requests read."""
 
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # (epoch, training loss, held-out score)
     seconds: float = 0.0
     best_epoch: int = 0
     best_score: float = float("-inf")
     converged: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -105,6 +106,7 @@ def descend(
     lr: float,
     weight_decay: float = 0.0,
     momentum: float | None = None,
+    clip: float | None = None,
     schedule: Callable[[int], float] | None = None,
     parameters: Iterator[nn.Parameter] | None = None,
     after_step: Callable[[], None] | None = None,
@@ -125,6 +127,7 @@ def descend(
         lr: learning rate.
         weight_decay: L2 term.
         momentum: of SGD, which then stands in for Adam.
+        clip: largest norm of all gradients together.
         schedule: epoch -> factor of the learning rate.
         parameters: what to optimise instead of all parameters of the model.
         after_step: called after each step; puts back what must not move.
@@ -150,7 +153,7 @@ def descend(
         optimiser = torch.optim.SGD(chosen, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=fused)
     share = parallel.Steps(chosen)
     identity: dict[str, Any] = {"title": title, "epochs": epochs, "lr": lr, "weight_decay": weight_decay}
-    identity |= {} if momentum is None else {"momentum": momentum}
+    identity |= {name: value for name, value in (("momentum", momentum), ("clip", clip)) if value is not None}
     identity["shapes"] = [list(p.shape) for p in chosen]
     loop = checkpoint.Loop(
         model, optimiser, identity, memory, whole=carries or (after_epoch is not None and memory is None)
@@ -175,6 +178,8 @@ def descend(
                 loop.first = value if loop.first is None else loop.first
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(chosen, clip)
                 optimiser.step()
                 if after_step is not None:
                     after_step()

@@ -149,7 +149,7 @@ class Unlearner(ABC):
             part: getattr(split, part) if part in self.reads else Guarded(name, part)
             for part in ("data", "forget", "retain", "held_out")
         }
-        return ForgetSplit(**parts, digest=split.digest, part_of=split.part_of)
+        return ForgetSplit(**parts, digest=split.digest, part_of=split.part_of, request=split.request)
 
     def _check_drop_in(self, original: nn.Module, result: nn.Module) -> None:
         before = {name: value.shape for name, value in original.state_dict().items()}

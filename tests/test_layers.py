@@ -82,6 +82,9 @@ ROOMS = {
     "minibatch",
     "linear",
     "convex",
+    "clients",
+    "history",
+    "rounds",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 

@@ -31,5 +31,6 @@ class Retrain(Unlearner):
             "seconds": record.seconds,
             "best_epoch": record.best_epoch,
             "converged": record.converged,
+            **record.notes,
         }
         return Unlearned(model, context, notes)

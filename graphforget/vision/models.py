@@ -23,13 +23,13 @@ def mlp(shape: Shape, classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), *layers)
 
 
-def cnn(shape: Shape, classes: int) -> nn.Module:
-    """Two convolutions, each halving the image, and two linear layers."""
-    size = 64 * (shape[1] // 4) * (shape[2] // 4)
+def cnn(shape: Shape, classes: int, width: int = 32) -> nn.Module:
+    """Two convolutions of ``width`` and twice as many channels, each halving the image, and two linear layers."""
+    size = 2 * width * (shape[1] // 4) * (shape[2] // 4)
     return nn.Sequential(
-        nn.Conv2d(shape[0], 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, classes),
+        nn.Conv2d(shape[0], width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(size, 4 * width), nn.ReLU(), nn.Linear(4 * width, classes),
     )  # fmt: skip
 
 
@@ -118,6 +118,7 @@ class ViT(nn.Module):
 MODELS: Mapping[str, Callable[[Shape, int], nn.Module]] = {
     "mlp": mlp,
     "cnn": cnn,
+    "cnn_small": lambda shape, classes: cnn(shape, classes, width=8),
     "resnet18": lambda shape, classes: ResNet18(shape[0], classes),
     "vit": ViT,
 }

@@ -1,0 +1,1 @@
+"""Clients, federated rounds, and unlearning from them: one paper a file; everything wraps any task."""
