@@ -40,6 +40,14 @@ METHODS: dict[str, str] = {
     "scrub": "graphforget.vision.scrub:SCRUB",
     "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
+    "unstar": "graphforget.llm.unstar:UnSTAR",
+    "grad_diff": "graphforget.llm.grad_diff:GradDiff",
+    "npo": "graphforget.llm.npo:NPO",
+    "simnpo": "graphforget.llm.simnpo:SimNPO",
+    "dpo": "graphforget.llm.dpo:DPO",
+    "rmu": "graphforget.llm.rmu:RMU",
+    "undial": "graphforget.llm.undial:UNDIAL",
+    "task_vector": "graphforget.llm.task_vector:TaskVector",
 }
 
 TASKS: dict[str, str] = {
@@ -50,6 +58,8 @@ TASKS: dict[str, str] = {
     "regression": "graphforget.regression.task:Regression",
     "linear": "graphforget.influence.task:LinearClassification",
     "sparse": "graphforget.influence.task:SparseClassification",
+    "language": "graphforget.llm.task:CausalLM",
+    "restoration": "graphforget.llm.restor:Restoration",
 }
 
 

@@ -14,7 +14,7 @@ from graphforget.errors import unknown
 from graphforget.folders import BadFile, in_place, reading
 from graphforget.llm.cards import DATASETS, TextCard
 
-__all__ = ["DATASETS", "TextCard", "TofuRow", "World", "load_corruption", "load_facts", "load_idk", "load_tofu"]
+__all__ = ["CLOSED", "DATASETS", "TOFU", "Fact", "TextCard", "TofuRow", "World", "load_corruption", "load_facts", "load_idk", "load_tofu"]
 
 Root = str | PathLike[str] | None
 CLOSED = ("P21", "P27", "P19", "P106", "P103", "P140")  # relations with short answers that every entity has
@@ -69,12 +69,14 @@ class TofuRow(NamedTuple):
         answer: the gold answer.
         paraphrased: the gold answer in other words; the gold answer itself where the file has none.
         perturbed: wrong answers of the same form; () where the file has none.
+        reworded: the question in other words; the question itself where the file has none.
     """
 
     question: str
     answer: str
     paraphrased: str
     perturbed: tuple[str, ...]
+    reworded: str
 
 
 def load_facts(root: Root = None) -> World:
@@ -140,8 +142,9 @@ def load_idk(root: Root = None) -> list[str]:
 
 
 def _row(each: dict[str, Any]) -> TofuRow:
-    answer = each["answer"]
-    return TofuRow(each["question"], answer, each.get("paraphrased_answer", answer), tuple(each.get("perturbed_answer", ())))
+    question, answer = each["question"], each["answer"]
+    said = each.get("paraphrased_answer", answer), tuple(each.get("perturbed_answer", ()))
+    return TofuRow(question, answer, *said, each.get("paraphrased_question", question))
 
 
 def _files(name: str, wanted: tuple[str, ...], root: Root) -> list[Path]:

@@ -110,12 +110,6 @@ def sat_imp(logits: Tensor, labels: Tensor, *, beta1: float, beta2: float) -> Te
     return -(p**beta1 * (1 - p) ** beta2 * loss).mean()
 
 
-def flatness(logits: Tensor, labels: Tensor) -> Tensor:
-    """PDU's forget term: mean_t ( max_v logit - mean_v logit )^2."""
-    own = logits[labels != IGNORE]
-    return (own.amax(1) - own.mean(1)).square().mean()
-
-
 def kl(logits: Tensor, reference: Tensor, labels: Tensor) -> Tensor:
     """Mean over answer tokens of KL( reference || own ): what keeps the retained near the original."""
     own, ref = (each[labels != IGNORE].log_softmax(1) for each in (logits, reference))
