@@ -26,9 +26,10 @@ from graphforget.samples import Samples, SampleTask
 from graphforget.task import Ask, Batch, evaluating
 from graphforget.train import Recipe
 
-RECIPE = Recipe(epochs=60, patience=20, lr=5e-3, batch_size=64, eval_every=5)  # our default, for models trained here
+RECIPE = Recipe(epochs=80, patience=20, lr=3e-3, batch_size=32, eval_every=5)  # our default, for models trained here
 CHUNK = 64  # rows of a forward without gradient
 WATCHED = 512  # rows that training looks at to see whether it has converged
+FRESH = 1_000_003
 FEW = 8  # rows that tell whether model, task and request fit
 
 
@@ -134,7 +135,8 @@ class CausalLM(ClassTask[Samples], SampleTask):
         config = getattr(model, "config", None)
         if self.factory is None and hasattr(config, "to_diff_dict") and not hasattr(model, "peft_config"):
             dtype = next(model.parameters()).dtype
-            return fresh.fresh(model, seed, lambda: type(model)(copy.deepcopy(config)).to(dtype))  # type: ignore[call-arg]
+            apart = seed + FRESH  # a model that was built under this very seed is another one
+            return fresh.fresh(model, apart, lambda: type(model)(copy.deepcopy(config)).to(dtype))  # type: ignore[call-arg]
         return fresh.fresh(model, seed, self.factory)
 
     def evaluate(

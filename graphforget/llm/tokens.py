@@ -127,7 +127,7 @@ def encode(
 
 
 def join(first: Samples, second: Samples) -> Samples:
-    """All rows of two data sets one after the other, padded to the same length; groups and masks are left behind."""
+    """All rows of two data sets one after the other, padded to the same length; masks are left behind."""
     width = max(first.y.shape[1], second.y.shape[1])
 
     def wide(part: Samples) -> tuple[Tensor, Tensor]:
@@ -135,7 +135,9 @@ def join(first: Samples, second: Samples) -> Samples:
         return torch.nn.functional.pad(part.x, (0, more)), torch.nn.functional.pad(part.y, (0, more), value=IGNORE)
 
     parts = [wide(part) for part in (first, second)]
-    return Samples(torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]))
+    both = first.groups, second.groups
+    groups = None if both[0] is None or both[1] is None else torch.cat([both[0], both[1]])
+    return Samples(torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]), groups)
 
 
 def questions(tokenizer: Any, view: Samples) -> list[str]:
