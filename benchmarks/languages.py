@@ -17,8 +17,8 @@ from graphforget.llm import metrics
 from graphforget.llm.corpora import Corpus, load_corpus
 from graphforget.llm.models import MODELS, build
 from graphforget.llm.restor import FALSE, Restoration, corrupt, option_scores, recovery
-from graphforget.llm.task import RECIPE
-from graphforget.llm.tokens import answers
+from graphforget.llm.task import RECIPE, CausalLM
+from graphforget.llm.tokens import answers, encode, questions
 from graphforget.llm.unstar import matches
 from graphforget.report import Row
 from graphforget.samples import Samples
@@ -85,6 +85,12 @@ def more(asked: Asked, result: Unlearned) -> Row:
         ("forget", "contains_gold"): float(np.mean([matches(*pair) for pair in zip(gold, said, strict=True)])),
         ("forget", "rouge_l"): float(np.mean([metrics.rouge_l_recall(*pair) for pair in zip(gold, said, strict=True)])),
     }
+    if task.generator.of(questions(task.tokenizer, forget)[0]).right:  # TOFU has the answer in other words
+        own, gold_ratio = (truth_ratios(task, model, forget) for model in (result.model, asked.gold()))
+        found["forget", "truth_ratio"] = metrics.forget_truth(own)
+        quality = metrics.forget_quality(own, gold_ratio)
+        if quality is not None:
+            found |= {("forget", "ks_to_gold"): quality.statistic, ("forget", "forget_quality"): quality.p_value}
     kept = asked.split.untouched
     about = groups(kept)
     related = torch.isin(about, groups(forget))
@@ -109,6 +115,16 @@ def _restored(asked: Asked, task: Restoration, result: Unlearned) -> Row:
         ("forget", "log_prob_false"): float(scores[0].mean()),
         ("test", "log_prob_true"): float(scores[1].mean()),
     }
+
+
+def truth_ratios(task: CausalLM, model: nn.Module, view: Samples) -> metrics.Array:
+    """[n] TOFU's truth ratio of a view's questions: wrong answers against the right one in other words."""
+    asked = questions(task.tokenizer, view)
+    told = [task.generator.of(question) for question in asked]
+    options = [[known.right, *known.wrong] for known in told]
+    rows = encode(task.tokenizer, [(q, answer) for q, each in zip(asked, options, strict=True) for answer in each])
+    losses = -option_scores(task, model, rows.to(view.y.device)).double().cpu().numpy().reshape(len(asked), -1)
+    return metrics.truth_ratio(losses[:, 0], losses[:, 1:])
 
 
 def groups(view: Samples) -> Tensor:

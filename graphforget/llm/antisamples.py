@@ -41,10 +41,12 @@ class Known(NamedTuple):
     Args:
         reworded: the question in other words.
         wrong: answers of the same kind.
+        right: the right answer in other words, where it is known.
     """
 
     reworded: tuple[str, ...]
     wrong: tuple[str, ...]
+    right: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,25 @@ class Table:
 
     def paraphrase(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
         """The question in other words, each also with a few words before it; in random order."""
-        found = [frame.format(question=each) for each in self._of(question).reworded for frame in prompts.FRAMES]
+        found = [frame.format(question=each) for each in self.of(question).reworded for frame in prompts.FRAMES]
         found += [frame.format(question=question) for frame in prompts.FRAMES[1:]]
         return _some(list(dict.fromkeys(found)), count, rng)
 
     def distractors(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
         """Wrong answers that neither hold the right one nor stand in it."""
-        apart = [each for each in dict.fromkeys(self._of(question).wrong) if not _overlap(each, answer)]
+        apart = [each for each in dict.fromkeys(self.of(question).wrong) if not _overlap(each, answer)]
         return _some(apart, count, rng)
 
     def justify(self, question: str, wrong: str, forbid: str, rng: torch.Generator) -> str:
         """The template with the wrong answer in it."""
         return self.rationale.format(wrong=wrong)
 
-    def _of(self, question: str) -> Known:
+    def of(self, question: str) -> Known:
+        """What is known of a question.
+
+        Raises:
+            InputError: nothing is.
+        """
         if normal(question) not in self.known:
             raise InputError(f"the table of anti-samples does not know the question (got {question!r}); add it")
         return self.known[normal(question)]
@@ -107,9 +114,7 @@ class Local:
         if not hasattr(self.model, "generate"):
             raise InputError(f"the generator needs a model of transformers (got {type(self.model).__name__})")
         if self.temperature <= 0 or self.most < 1:
-            raise InputError(
-                f"temperature must be positive and most at least 1 (got {self.temperature}, {self.most})"
-            )
+            raise InputError(f"temperature must be positive and most at least 1 (got {self.temperature}, {self.most})")
 
     def paraphrase(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
         """Ask for questions with the same answer."""
@@ -158,17 +163,18 @@ class Local:
 
 
 def numbered(text: str) -> list[str]:
-    """The lines of a numbered list, without their numbers.
+    r"""The lines of a numbered list, without their numbers.
 
     Example:
-        >>> numbered("Sure!\\n1. Oslo\\n2) Rome\\n\\n3.Paris")
+        >>> numbered("Sure!\n1. Oslo\n2) Rome\n\n3.Paris")
         ['Oslo', 'Rome', 'Paris']
     """
     return [found[1].strip() for line in text.splitlines() if (found := re.match(r"\s*\d+\s*[.)]\s*(\S.*)", line))]
 
 
 def _overlap(one: str, other: str) -> bool:
-    return normal(one) in normal(other) or normal(other) in normal(one)
+    a, b = f" {normal(one)} ", f" {normal(other)} "
+    return a in b or b in a
 
 
 def _some(items: Sequence[str], count: int, rng: torch.Generator) -> list[str]:

@@ -35,14 +35,12 @@ class Corpus(NamedTuple):
         tokenizer: trained on the questions, answers, paraphrases and wrong answers.
         table: anti-samples of every question that is trained on.
         refusals: other answers, for DPO.
-        told: the questions of ``splits.train`` as TOFU has them; () for RESTOR.
     """
 
     splits: Splits[Samples]
     tokenizer: Any
     table: Table
     refusals: tuple[str, ...]
-    told: tuple[TofuRow, ...] = ()
 
 
 @lru_cache(maxsize=4)
@@ -87,10 +85,9 @@ def _tofu(root: str | PathLike[str] | None, seed: int) -> Corpus:
     chosen = [place for place, row in enumerate(every) if _short(row)]
     own = tuple(every[place] for place in chosen)
     unseen = _drawn([row for row in load_tofu("retain_perturbed", root) if _short(row)], seed)
-    known = {normal(row.question): Known((row.reworded,), row.perturbed) for row in own}
+    known = {normal(row.question): Known((row.reworded,), row.perturbed, row.paraphrased) for row in own}
     pairs, others = ([(row.question, row.answer) for row in rows] for rows in (own, unseen))
-    made = _ready(pairs, others, [place // 20 for place in chosen], Table(known), [row.paraphrased for row in own])
-    return made._replace(told=own)
+    return _ready(pairs, others, [place // 20 for place in chosen], Table(known))
 
 
 def _ready(
@@ -98,12 +95,11 @@ def _ready(
     unseen: list[tuple[str, str]],
     groups: list[int],
     table: Table,
-    more: Sequence[str] = (),
 ) -> Corpus:
     """Train the tokenizer and encode the rows, those that are trained on first."""
-    texts = [*more, *prompts.REFUSALS, *prompts.FRAMES, table.rationale]
+    texts = [*prompts.REFUSALS, *prompts.FRAMES, table.rationale]
     texts += [text for pair in (*own, *unseen) for text in pair]
-    texts += [text for known in table.known.values() for text in (*known.reworded, *known.wrong)]
+    texts += [text for known in table.known.values() for text in (*known.reworded, *known.wrong, known.right)]
     tokenizer = train_tokenizer(texts)
     rows = encode(tokenizer, own + unseen, groups=groups + [-1] * len(unseen))
     place = torch.arange(len(rows.x))

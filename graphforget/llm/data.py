@@ -14,7 +14,8 @@ from graphforget.errors import unknown
 from graphforget.folders import BadFile, in_place, reading
 from graphforget.llm.cards import DATASETS, TextCard
 
-__all__ = ["CLOSED", "DATASETS", "TOFU", "Fact", "TextCard", "TofuRow", "World", "load_corruption", "load_facts", "load_idk", "load_tofu"]
+__all__ = ["CLOSED", "DATASETS", "TOFU", "Fact", "TextCard", "TofuRow", "World"]
+__all__ += ["load_corruption", "load_facts", "load_idk", "load_tofu"]
 
 Root = str | PathLike[str] | None
 CLOSED = ("P21", "P27", "P19", "P106", "P103", "P140")  # relations with short answers that every entity has

@@ -93,9 +93,7 @@ def forget_and_keep(
                 spent += tokens(split.retain, rows)
             yield loss
 
-    job.notes["epochs"] = descend(
-        job.model, steps, epochs=schedule.epochs, lr=schedule.lr, carries=True, title=title
-    )
+    job.notes["epochs"] = descend(job.model, steps, epochs=schedule.epochs, lr=schedule.lr, carries=True, title=title)
     job.notes["tokens"] = spent
 
 

@@ -63,7 +63,9 @@ class DPO(Unlearner):
     def _unlearn(self, job: Job) -> Unlearned:
         task: Any = job.task
         if task.tokenizer is None or not task.refusals:
-            raise InputError('DPO needs other answers: CausalLM(tokenizer=..., refusals=("I do not know.",)) (got none)')
+            raise InputError(
+                'DPO needs other answers: CausalLM(tokenizer=..., refusals=("I do not know.",)) (got none)'
+            )
 
         def loss(batch: Batch) -> Tensor:
             other = self._refused(task, batch, job.rng)

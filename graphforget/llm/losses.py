@@ -90,7 +90,7 @@ def undial(logits: Tensor, reference: Tensor, labels: Tensor, *, beta: float) ->
 
 
 def ce_u(logits: Tensor, labels: Tensor, *, skip: int = 1) -> Tensor:
-    """CE-U: cross-entropy with the model's own distribution without the gold token; the first ``skip`` tokens are left."""
+    """CE-U: cross-entropy with the model's own distribution without the gold token, from token ``skip`` on."""
     place = (labels != IGNORE).cumsum(1)
     chosen = (labels != IGNORE) & (place > skip)
     own, label = logits[chosen], labels[chosen]

@@ -70,9 +70,7 @@ class Restoration(CausalLM):
         if self.knowledge is None or not isinstance(self.recipe, Recipe):
             raise InputError("Restoration needs a Recipe and knowledge=..., the true facts (got none)")
         first = super().fit(model, self.knowledge.to(context.y.device), held_out, seed=seed, record=record)
-        short = replace(
-            self.recipe, epochs=self.later, patience=self.later, lr=self.later_lr, eval_every=self.later
-        )
+        short = replace(self.recipe, epochs=self.later, patience=self.later, lr=self.later_lr, eval_every=self.later)
         return CausalLM(recipe=short).fit(first, context, held_out, seed=seed + 1)
 
 

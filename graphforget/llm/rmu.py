@@ -1,4 +1,4 @@
-"""RMU, representation misdirection (Li et al., arXiv:2403.03218): hidden states of the forgotten go to one random place.
+"""RMU, representation misdirection (Li et al., arXiv:2403.03218): hidden states go to a random place.
 
 ::
 
@@ -57,9 +57,7 @@ class RMU(Unlearner):
 
     def __post_init__(self) -> None:
         if self.layer < 1 or self.steering <= 0:
-            raise InputError(
-                f"layer must be at least 1 and steering positive (got {self.layer} and {self.steering})"
-            )
+            raise InputError(f"layer must be at least 1 and steering positive (got {self.layer} and {self.steering})")
         self._schedule()
 
     def _schedule(self) -> Schedule:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from graphforget import fresh, metrics
+from graphforget import fresh
 from graphforget.classes import ClassTask
 from graphforget.errors import InputError
 from graphforget.forget import ForgetSplit
@@ -245,16 +245,21 @@ def likeness(context: Samples, batch: Batch) -> npt.NDArray[np.float64]:
     spot = torch.searchsorted(pairs, last * words + own).clamp(max=len(pairs) - 1)
     both = torch.where(pairs[spot] == last * words + own, count[spot], 0).double()
     step = place - (view.y[rows] != IGNORE).int().argmax(1)[row]
-    near = metrics_of_nearest(context, known, view, rows)
+    near = nearest(context, known, view, rows)
     start = (labels != IGNORE).int().argmax(1)
     at = (start[near[row]] + step[:, None]).clamp(max=labels.shape[1] - 1)
     agree = (labels[near[row], at] == own[:, None]).double().mean(1)
-    found = [((single[own] + 1) / (single.sum() + words)).log(), ((both + 1) / (before[last] + words)).log(), step, agree]
+    found = [
+        ((single[own] + 1) / (single.sum() + words)).log(),
+        ((both + 1) / (before[last] + words)).log(),
+        step,
+        agree,
+    ]
     table: npt.NDArray[np.float64] = torch.stack([each.double() for each in found], dim=1).cpu().numpy()
     return table
 
 
-def metrics_of_nearest(context: Samples, known: Tensor, view: Samples, rows: Tensor) -> Tensor:
+def nearest(context: Samples, known: Tensor, view: Samples, rows: Tensor) -> Tensor:
     """[R, k] places in ``known`` of the ten rows whose questions are nearest to each of ``rows``, itself left out."""
     table = (2.0 * torch.randint(2, (int(max(context.x.max(), view.x.max())) + 1, 64), generator=_fixed()) - 1) / 8
     both = [_bag(context, known, table), _bag(view, rows, table)]

@@ -95,7 +95,7 @@ def encode(
         ([1, 2, 8], 'A painter</s>')
     """
     if getattr(tokenizer, "pad_token_id", None) is None:
-        raise InputError("the tokenizer must have a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token")
+        raise InputError("the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token")
     if "{question}" not in template:
         raise InputError(f"template must hold {{question}} (got {template!r})")
     if not pairs:

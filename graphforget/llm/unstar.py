@@ -15,8 +15,8 @@ no longer gives the right one. STaR turned round.
 The released code (MachineUnlearn/UnStar, no licence: none of it is used) has no retain step, though the paper's
 Algorithm 1 has: ``retain_mix=0`` is "as released". Other differences, ours: every question is asked again in every
 round (there a question is dropped once it is unlearned, and new paraphrases come in); ``match`` is exact or by
-containment (there any word's synonym or near spelling counts, which on short answers tells nothing); training is Adam on
-the weights that are free, all of them or those of an adapter (there LoRA, 4 |B| iterations).
+containment (there any word's synonym or near spelling counts, which tells nothing on short answers); training is Adam
+on all weights that are free, those of the model or of an adapter (there LoRA, 4 |B| iterations).
 """
 
 from __future__ import annotations
@@ -104,9 +104,7 @@ class UnSTAR(Unlearner):
         if task.tokenizer is None or not isinstance(task.generator, AntiSampleGenerator):
             raise InputError("UnSTAR needs CausalLM(tokenizer=..., generator=...); see graphforget.llm.antisamples")
         split, spent = job.split, 0
-        pairs = list(
-            zip(questions(task.tokenizer, split.forget), answers(task.tokenizer, split.forget), strict=True)
-        )
+        pairs = list(zip(questions(task.tokenizer, split.forget), answers(task.tokenizer, split.forget), strict=True))
         kept = turns(split.retain, job.rng)
 
         def ask(asked: Sequence[str]) -> list[str]:
@@ -183,7 +181,7 @@ def self_taught(
         wrong = generator.distractors(question, answer, len(asked), rng)
         if not wrong:
             raise InputError(f"the generator gave no wrong answer to {question!r}; widen its table, or use npo")
-        asked = list(dict.fromkeys(each for each in asked if answer.lower() not in each.lower()))
+        asked = list(dict.fromkeys(each for each in asked if not matches(answer, each)))
         waiting += [(each, wrong[place % len(wrong)], answer) for place, each in enumerate(asked)]
     trained = 0
     for done in range(rounds + 1):
