@@ -31,13 +31,15 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5,
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670, "mnist": 12,
-    "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
+    "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3, "restor": 25, "tofu": 25,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
     "link": 1.0,
     "node": 1.0,
     "recommend": 2.5,
     "image": 2.0,
+    "language": 2.0,
+    "restoration": 2.0,
     "regression": 2.0,
     "linear": 2.0,
     "sparse": 2.0,
@@ -105,6 +107,7 @@ GLANCES = (
     ("glance-regression", ("regression",)),
 )
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
+LANGUAGE = f"{REPORTED} --golds 2"
 SPEED = (
     "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0,epochs=10"
     " --out benchmarks/results/speed.jsonl"
@@ -200,6 +203,15 @@ SWEEPS = (
     Sweep("power_plant", "power_plant", f"--pool low {REPORTED}", "Power plant, 30 % rows with the lowest targets"),
     Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
     Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
+    Sweep("restor", "restor", LANGUAGE, "RESTOR, ten facts of different people"),
+    Sweep(
+        "restor-released",
+        "restor",
+        f"{LANGUAGE} --methods retrain unstar --unstar.retain_mix 0",
+        "RESTOR, the same facts, UnSTAR without its retain step, as released",
+    ),
+    Sweep("restor-corruption", "restor", f"--task restoration {LANGUAGE}", "RESTOR, the false facts of ten people"),
+    Sweep("tofu", "tofu", LANGUAGE, "TOFU, ten short answers on different authors"),
     Sweep("mnist_3v8", "mnist_3v8", EXACT, "MNIST 3 against 8, L2"),
     Sweep("adult", "adult", "--count 200 --seeds 1 2 3 --golds 2", "Adult, L2"),
     Sweep(

@@ -28,7 +28,7 @@ PAIRS = [
     )
 ]
 TRAINED = 24  # rows of the first twelve people
-RECIPE = Recipe(epochs=60, patience=20, lr=1e-2, batch_size=24, eval_every=10)
+RECIPE = Recipe(epochs=80, patience=20, lr=5e-3, batch_size=8, eval_every=10)
 
 
 def known(place: int, question: str) -> Known:
