@@ -31,7 +31,8 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "cora": 8, "citeseer": 8, "dblp": 45, "cs": 110, "computers": 40, "digits": 5,
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670, "mnist": 12,
-    "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3, "restor": 25, "tofu": 25,
+    "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
+    "restor": 25, "tofu": 25,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
     "link": 1.0,
