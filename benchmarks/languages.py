@@ -80,6 +80,8 @@ def more(asked: Asked, result: Unlearned) -> Row:
     if isinstance(asked.task, Restoration):
         return _restored(asked, asked.task, result)
     task, forget = asked.task, asked.split.forget
+    if not isinstance(task, CausalLM):
+        raise InputError(f"a language model needs a task that is CausalLM (got {type(task).__name__})")
     gold, said = answers(task.tokenizer, forget), task.generate(result.model, forget)
     found: Row = {
         ("forget", "contains_gold"): float(np.mean([matches(*pair) for pair in zip(gold, said, strict=True)])),

@@ -76,9 +76,10 @@ def load_adapter(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
 
 def merged(model: nn.Module) -> nn.Module:
     """Return a model with its adapter added to its weights, in its old shape; one without comes back as it is."""
-    if not hasattr(model, "merge_and_unload"):
+    join = getattr(copy.deepcopy(model), "merge_and_unload", None)
+    if not callable(join):
         return model
-    made: nn.Module = copy.deepcopy(model).merge_and_unload()
+    made: nn.Module = join()
     return made.requires_grad_(True)
 
 

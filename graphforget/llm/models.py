@@ -80,12 +80,13 @@ def save_model(model: nn.Module, folder: str | PathLike[str]) -> Path:
         InputError: the model cannot save itself, or the folder holds something else already.
     """
     target = Path(folder)
-    if not hasattr(model, "save_pretrained"):
+    write = getattr(model, "save_pretrained", None)
+    if not callable(write):
         raise InputError(f"only models of transformers can be saved this way (got {type(model).__name__})")
     if target.exists() and any(target.iterdir()):
         raise InputError(f"the folder must be new or empty (got {str(target)!r}); name another")
     part = target.with_name(f"{target.name}.partial")
-    model.save_pretrained(part)
+    write(part)
     if target.exists():
         target.rmdir()
     part.rename(target)

@@ -136,7 +136,7 @@ class CausalLM(ClassTask[Samples], SampleTask):
         if self.factory is None and hasattr(config, "to_diff_dict") and not hasattr(model, "peft_config"):
             dtype = next(model.parameters()).dtype
             apart = seed + FRESH  # a model that was built under this very seed is another one
-            return fresh.fresh(model, apart, lambda: type(model)(copy.deepcopy(config)).to(dtype))  # type: ignore[call-arg]
+            return fresh.fresh(model, apart, lambda: type(model)(copy.deepcopy(config)).to(dtype))
         return fresh.fresh(model, seed, self.factory)
 
     def evaluate(
@@ -190,8 +190,7 @@ class CausalLM(ClassTask[Samples], SampleTask):
                 f"token ids must lie in [0, {words}), the model's vocabulary (got {largest}); "
                 "encode the rows with the model's own tokenizer, or resize its embedding"
             )
-        few = {part: _few(getattr(split, part)) for part in ("forget", "retain")}
-        super().check(model, replace(split, **few))
+        super().check(model, replace(split, forget=_few(split.forget), retain=_few(split.retain)))
 
     def generate(self, model: nn.Module, view: Samples, *, most: int = 32) -> list[str]:
         """Answer the questions of a view's rows greedily; text without special tokens, in the rows' order.
@@ -204,14 +203,15 @@ class CausalLM(ClassTask[Samples], SampleTask):
         Raises:
             InputError: no tokenizer, or a model that cannot generate.
         """
-        if self.tokenizer is None or not hasattr(model, "generate"):
+        answer = getattr(model, "generate", None)
+        if self.tokenizer is None or not callable(answer):
             raise InputError("generation needs a model of transformers and CausalLM(tokenizer=...) (got none)")
         rows, found = view.rows().to(view.y.device), []
         device = next(model.parameters()).device
         with evaluating(model), torch.no_grad():
             for part in rows.split(CHUNK):
                 ids, mask = _prompts(view, part, self.tokenizer.pad_token_id)
-                out = model.generate(
+                out = answer(
                     input_ids=ids.to(device),
                     attention_mask=mask.to(device),
                     max_new_tokens=most,

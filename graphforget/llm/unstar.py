@@ -183,7 +183,7 @@ def self_taught(
             raise InputError(f"the generator gave no wrong answer to {question!r}; widen its table, or use npo")
         asked = list(dict.fromkeys(each for each in asked if not matches(answer, each)))
         waiting += [(each, wrong[place % len(wrong)], answer) for place, each in enumerate(asked)]
-    trained = 0
+    trained, known = 0, waiting
     for done in range(rounds + 1):
         said = ask([question for question, _, _ in waiting])  # (2)
         known = [row for row, told in zip(waiting, said, strict=True) if matches(row[2], told, match)]
