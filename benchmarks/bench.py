@@ -90,7 +90,8 @@ class Bench:
     @cached_property
     def task(self) -> Task[Any]:
         """How the models run."""
-        made: Task[Any] = catalog.task(self.cell.task)(recipe=self.recipe, **self.domain.options(self.cell))
+        options = self.domain.options(self.cell, self.root)
+        made: Task[Any] = catalog.task(self.cell.task)(recipe=self.recipe, **options)
         return made
 
     def more(self, result: Unlearned) -> Row:
@@ -102,7 +103,7 @@ class Bench:
     def blank(self, seed: int) -> nn.Module:
         """A never-trained model of the cell."""
         with seeded(seed):
-            return self.domain.build(self.cell, self.splits).to(self.device)
+            return self.domain.build(self.cell, self.splits, self.root).to(self.device)
 
     def original(self, k: int = 0) -> tuple[nn.Module, Cost]:
         """The original, trained on everything, and what it cost; above 0 one of another seed."""
@@ -174,7 +175,8 @@ class Bench:
             model = make(record)
         self.cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.partial")
-        save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)
+        weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+        save_file({name: value.clone() for name, value in weights.items()}, part)  # tied weights are stored twice
         os.replace(part, path)
         if self.domain.recall is not None and role == self._first:
             for kept in record.notes.values():

@@ -33,6 +33,14 @@ COLUMNS: dict[str, list[Column]] = {
         ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("retain", "js_to_gold"),
         ("all", "mia_auc"), ("all", "aus"), ("all", "seconds"),
     ],
+    "language": [
+        ("forget", "exact"), ("forget", "contains_gold"), ("retain", "exact_related"), ("retain", "exact_others"),
+        ("forget", "js_to_gold"), ("retain", "js_to_gold"), ("all", "tokens"), ("all", "seconds"),
+    ],
+    "restoration": [
+        ("test", "exact"), ("test", "recovery"), ("forget", "exact"), ("forget", "forgetting"), ("retain", "exact"),
+        ("forget", "js_to_gold"), ("all", "tokens"), ("all", "seconds"),
+    ],
     "linear": [
         ("test", "accuracy"), ("forget", "accuracy"), ("forget", "js_to_gold"), ("all", "relative_distance"),
         ("all", "residual"), ("all", "seconds"),
@@ -76,6 +84,17 @@ NAMES: dict[Column, str] = {
     ("all", "relative_distance"): "distance of the weights to gold",
     ("all", "support_overlap"): "support shared with gold",
     ("all", "residual"): "gradient left",
+    ("forget", "exact"): "forgotten answered exactly",
+    ("forget", "contains_gold"): "answer given",
+    ("forget", "truth_ratio"): "truth ratio, forgotten",
+    ("forget", "ks_to_gold"): "KS to gold",
+    ("forget", "forgetting"): "false answer not the likeliest",
+    ("retain", "exact"): "retained answered exactly",
+    ("retain", "exact_related"): "same entities, other facts",
+    ("retain", "exact_others"): "other entities",
+    ("test", "exact"): "truth answered exactly",
+    ("test", "recovery"): "recovery",
+    ("all", "tokens"): "tokens",
     ("all", "seconds"): "seconds",
     ("all", "aus"): "AUS",
     ("all", "noise_shift"): "score change by noise",
@@ -104,6 +123,8 @@ UTILITY = {  # on the test part
     "image": "accuracy",
     "federated": "accuracy",
     "regression": "mae",
+    "language": "exact",
+    "restoration": "exact",
     "linear": "accuracy",
     "sparse": "accuracy",
 }
@@ -113,6 +134,7 @@ PLANTED = {  # else the utility
     "federated": [("test", "backdoor")],
 }
 
+TOFU = [("forget", "truth_ratio"), ("forget", "ks_to_gold")]
 RANGES = ("low", "high", "under2")  # pools of a regression that take a whole range of targets
 RANGE = [("test", "error_outside"), ("test", "error_inside")]
 
@@ -127,7 +149,8 @@ def columns_of(task: str, pool: str = "", kind: str = "") -> list[Column]:
 
 def columns_for(row: Mapping[str, Any]) -> list[Column]:
     """The columns of the request that a row of results belongs to."""
-    return columns_of(row["task"], row["pool"], row["kind"])
+    shown = columns_of(row["task"], row["pool"], row["kind"])
+    return TOFU + shown if row["dataset"] == "tofu" else shown
 
 
 def planted(task: str) -> Column:

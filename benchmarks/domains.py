@@ -75,12 +75,12 @@ class Domain:
         recipes: how each task's models are trained.
         load: (cell, root) -> the data.
         draw: (cell, data) -> the request.
-        build: (cell, train part) -> a never-trained model.
+        build: (cell, data, root) -> a never-trained model.
         shape: (cell) -> what else decides a trained model's weights; part of the name of a cached one.
         fields: method -> fields that differ from the method's own defaults in this domain.
         flags: names of the optional flags that only this domain has.
         counts: kind -> number that is forgotten unless told otherwise, where it is no share.
-        options: (cell) -> further arguments of the task.
+        options: (cell, root) -> further arguments of the task.
         flops: count operations; it costs little where a step is one large product, and only torch's own are counted.
         more: figures of the domain's own.
         recall: reads what training left for later requests, where it leaves anything (its notes can ``save``).
@@ -97,12 +97,12 @@ class Domain:
     recipes: dict[str, Recipe]
     load: Callable[[Cell, Path | None], Splits[Any]]
     draw: Callable[[Cell, Splits[Any]], Drawn]
-    build: Callable[[Cell, Splits[Any]], nn.Module]
+    build: Callable[[Cell, Splits[Any], Path | None], nn.Module]
     shape: Callable[[Cell], Any]
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    options: Callable[[Cell], dict[str, Any]] = lambda cell: {}
+    options: Callable[[Cell, Path | None], dict[str, Any]] = lambda cell, root: {}
     flops: bool = True
     more: Callable[[Asked, Unlearned], Row] = no_more
     recall: Callable[[Path], Mapping[str, Any]] | None = None
@@ -113,10 +113,12 @@ def of(dataset: str) -> Domain:
     from benchmarks.federations import FEDERATIONS
     from benchmarks.graphs import GRAPHS
     from benchmarks.images import IMAGES
+    from benchmarks.languages import LANGUAGES
     from benchmarks.linears import LINEARS
     from benchmarks.recommenders import RECOMMENDERS
     from benchmarks.regressions import REGRESSIONS
     from graphforget.influence import cards as linear_cards
+    from graphforget.llm import cards as text_cards
     from graphforget.vision import cards as image_cards
     from recsys import cards
 
@@ -124,6 +126,7 @@ def of(dataset: str) -> Domain:
         **dict.fromkeys(cards.DATASETS, RECOMMENDERS),
         **dict.fromkeys(image_cards.DATASETS, IMAGES),
         **dict.fromkeys(linear_cards.DATASETS, LINEARS),
+        **dict.fromkeys(text_cards.DATASETS, LANGUAGES),
         **REGRESSIONS,
         **FEDERATIONS,
     }

@@ -34,6 +34,7 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "federated_digits_images": 7, "federated_mnist": 27, "federated_cifar10": 60,
     "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
+    "restor": 25, "tofu": 25,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
     "link": 1.0,
@@ -41,6 +42,8 @@ WORTH = {  # all methods together, in trainings
     "recommend": 2.5,
     "image": 2.0,
     "federated": 4.0,
+    "language": 2.0,
+    "restoration": 2.0,
     "regression": 2.0,
     "linear": 2.0,
     "sparse": 2.0,
@@ -118,6 +121,7 @@ GLANCES = (
 FIRST = "--also features_labels.order=first"
 FEDERATED = f"{REPORTED} --golds 2 --methods retrain finetune conda conda_released fed_eraser pga fedaf"
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
+LANGUAGE = f"{REPORTED} --golds 2"
 SPEED = (
     "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0,epochs=10"
     " --out benchmarks/results/speed.jsonl"
@@ -248,6 +252,15 @@ SWEEPS = (
     Sweep("power_plant", "power_plant", f"--pool low {REPORTED}", "Power plant, 30 % rows with the lowest targets"),
     Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
     Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
+    Sweep("restor", "restor", LANGUAGE, "RESTOR, ten facts of different people"),
+    Sweep(
+        "restor-released",
+        "restor",
+        f"{LANGUAGE} --methods retrain unstar --unstar.retain_mix 0",
+        "RESTOR, the same facts, UnSTAR without its retain step, as released",
+    ),
+    Sweep("restor-corruption", "restor", f"--task restoration {LANGUAGE}", "RESTOR, the false facts of ten people"),
+    Sweep("tofu", "tofu", LANGUAGE, "TOFU, ten short answers on different authors"),
     Sweep("mnist_3v8", "mnist_3v8", f"{EXACT} {FIRST}", "MNIST 3 against 8, L2"),
     Sweep("adult", "adult", f"--count 200 --seeds 1 2 3 --golds 2 {FIRST}", "Adult, L2"),
     Sweep(

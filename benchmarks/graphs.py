@@ -29,7 +29,7 @@ def draw(cell: Cell, splits: Splits[Graph]) -> Drawn:
     return Drawn(*requests.draw(splits, cell.kind, cell.pool, cell.ratio, cell.count, cell.seed))
 
 
-def blank(cell: Cell, splits: Splits[Graph]) -> nn.Module:
+def blank(cell: Cell, splits: Splits[Graph], root: Path | None) -> nn.Module:
     """Build a never-trained GNN, as wide as its task asks."""
     graph = splits.train
     hidden, out = WIDTHS[cell.task]

@@ -29,7 +29,7 @@ def draw(cell: Cell, splits: Splits[Samples]) -> Drawn:
     return Drawn(*selectors.draw(splits, cell.kind, ratio=cell.ratio, count=cell.count, seed=cell.seed))
 
 
-def blank(cell: Cell, splits: Splits[Samples]) -> nn.Module:
+def blank(cell: Cell, splits: Splits[Samples], root: Path | None) -> nn.Module:
     """Build a never-trained network for the images' shape."""
     card = data.DATASETS[cell.dataset]
     return build(cell.model, card.shape, card.classes)

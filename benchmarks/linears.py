@@ -38,7 +38,7 @@ def draw(cell: Cell, splits: Splits[Samples]) -> Drawn:
     return Drawn(splits, ForgetRequest.of(cell.kind, torch.from_numpy(chosen)))
 
 
-def blank(cell: Cell, splits: Splits[Samples]) -> nn.Module:
+def blank(cell: Cell, splits: Splits[Samples], root: Path | None) -> nn.Module:
     """Build a never-trained linear model."""
     return Logistic(splits.train.x.shape[1])
 

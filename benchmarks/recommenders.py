@@ -47,7 +47,7 @@ def draw(cell: Cell, splits: Splits[Graph]) -> Drawn:
     return Drawn(splits, request)
 
 
-def blank(cell: Cell, splits: Splits[Graph]) -> nn.Module:
+def blank(cell: Cell, splits: Splits[Graph], root: Path | None) -> nn.Module:
     """Build a never-trained recommender."""
     return build(cell.model, splits.train)
 
@@ -57,7 +57,7 @@ def shape(cell: Cell) -> Any:
     return defaults(cell.model) | ({} if cell.max_users is None else {"max_users": cell.max_users})
 
 
-def options(cell: Cell) -> dict[str, Any]:
+def options(cell: Cell, root: Path | None) -> dict[str, Any]:
     """Bound the evaluation where the cell asks for it."""
     return {} if cell.max_users is None else {"max_users": cell.max_users}
 

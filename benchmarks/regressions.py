@@ -29,7 +29,7 @@ def draw(cell: Cell, splits: Splits[Samples]) -> Drawn:
     return Drawn(*selectors.draw(splits, cell.pool, ratio=cell.ratio, count=cell.count, seed=cell.seed))
 
 
-def blank(cell: Cell, splits: Splits[Samples]) -> nn.Module:
+def blank(cell: Cell, splits: Splits[Samples], root: Path | None) -> nn.Module:
     """Build a never-trained regressor."""
     return build(cell.model, splits.train)
 
@@ -81,7 +81,7 @@ def _domain(
         build=blank,
         shape=lambda cell: {"error": error},
         fields=fields,
-        options=lambda cell: {"error": error},
+        options=lambda cell, root: {"error": error},
         flops=False,  # counting makes small steps two to three times slower, and seconds are what is compared
         more=more,
     )  # fmt: skip

@@ -170,7 +170,7 @@ def blocks(bench: Bench, methods: Mapping[str, Unlearner], flags: Any, first: bo
             with measure(count_flops=True) as forward:
                 bench.task.evaluate(result.model, result.context, split.held_out)
             block.add("unlearned", name, {("all", "forward_flops"): forward.flops})
-        for key in ("delta_mean", "reliability", "epochs", "remembered", "residual"):
+        for key in ("delta_mean", "reliability", "epochs", "remembered", "residual", "tokens", "unlearned"):
             if key in result.record:
                 block.add("unlearned", name, {("all", key): float(result.record[key])})
         block.add("unlearned", name, _cost(spent))

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graphforget.api import Forgotten as Forgotten
     from graphforget.api import unlearn as unlearn
+    from graphforget.text import unlearn_text as unlearn_text
 
 __version__ = "0.1.0"
 
 _NAMES = {
     "unlearn": "graphforget.api",
+    "unlearn_text": "graphforget.text",
     "Forgotten": "graphforget.api",
     "Graph": "graphforget.graph",
     "ForgetRequest": "graphforget.forget",
@@ -38,6 +40,7 @@ _NAMES = {
     "NodeClassification": "graphforget.gnn.task",
     "ImageClassification": "graphforget.vision.task",
     "Regression": "graphforget.regression.task",
+    "CausalLM": "graphforget.llm.task",
     "Retrain": "graphforget.methods.retrain",
     "FineTune": "graphforget.methods.finetune",
     "GradientAscent": "graphforget.methods.gradient_ascent",

@@ -45,6 +45,14 @@ METHODS: dict[str, str] = {
     "fedaf": "graphforget.federated.fedaf:FedAFStyle",
     "fed_eraser": "graphforget.federated.fed_eraser:FedEraser",
     "pga": "graphforget.federated.pga:PGA",
+    "unstar": "graphforget.llm.unstar:UnSTAR",
+    "grad_diff": "graphforget.llm.grad_diff:GradDiff",
+    "npo": "graphforget.llm.npo:NPO",
+    "simnpo": "graphforget.llm.simnpo:SimNPO",
+    "dpo": "graphforget.llm.dpo:DPO",
+    "rmu": "graphforget.llm.rmu:RMU",
+    "undial": "graphforget.llm.undial:UNDIAL",
+    "task_vector": "graphforget.llm.task_vector:TaskVector",
 }
 
 TASKS: dict[str, str] = {
@@ -56,6 +64,8 @@ TASKS: dict[str, str] = {
     "linear": "graphforget.influence.task:LinearClassification",
     "sparse": "graphforget.influence.task:SparseClassification",
     "federated": "graphforget.federated.task:federated",
+    "language": "graphforget.llm.task:CausalLM",
+    "restoration": "graphforget.llm.restor:Restoration",
 }
 
 

@@ -228,6 +228,20 @@ class Layered(Protocol):
 
 
 @runtime_checkable
+class Sequenced(Protocol):
+    """A task whose elements are tokens of whole answers."""
+
+    def of_rows(self, view: Any, rows: Tensor) -> Batch:
+        """All answer tokens of some rows [n] of a view, as one batch."""
+
+    def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(logits [R, T, V], labels [R, T]) of the rows that a batch's tokens stand in, shifted by one."""
+
+    def answer_nll(self, model: nn.Module, batch: Batch) -> Tensor:
+        """[R] summed negative log-likelihood of each row's answer."""
+
+
+@runtime_checkable
 class Scored(Protocol):
     """A task whose elements have one belief each, and a structure that can be seen without the element."""
 

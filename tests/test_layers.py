@@ -52,6 +52,7 @@ trial
 gnn vision regression influence llm federated continual diffusion valuation tabular active search fewshot recsys
 catalog
 api
+text
 door
 deletion demo
 cli
@@ -85,6 +86,13 @@ ROOMS = {
     "clients",
     "history",
     "rounds",
+    "tokens",
+    "losses",
+    "descent",
+    "prompts",
+    "antisamples",
+    "corpora",
+    "adapters",
 }
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 

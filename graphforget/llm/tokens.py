@@ -1,0 +1,173 @@
+"""Questions and answers as token rows, and tokenizers trained at hand.
+
+A row of :class:`graphforget.samples.Samples` is one question with its answer: ``x`` [N, 2, L] holds the token ids and
+the attention mask, ``y`` [N, L] the labels, IGNORE on the prompt and on padding. Padding stands on the right. Prompt
+and answer are tokenized apart, so that no token straddles the two; the answer ends with the tokenizer's end token, if
+it has one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphforget.errors import InputError, missing_extra, unknown
+from graphforget.llm.losses import IGNORE
+from graphforget.samples import Samples
+
+PAD, BOS, EOS, UNK = "<pad>", "<s>", "</s>", "<unk>"
+KINDS = ("word", "bpe")
+Pair = tuple[str, str]
+
+
+def train_tokenizer(texts: Iterable[str], kind: str = "word", *, vocab_size: int = 2000) -> Any:
+    """Train a tokenizer on texts and return it as ``transformers`` has them.
+
+    A tokenizer is not unlearned: whoever must forget words as well trains it on what is retained.
+
+    Args:
+        texts: to learn from.
+        kind: ``word`` (every word and sign of the texts) or ``bpe`` (byte-level pairs).
+        vocab_size: of ``bpe``, at most.
+
+    Raises:
+        InputError: an unknown kind.
+        MissingExtra: without transformers.
+
+    Example:
+        >>> tokenizer = train_tokenizer(["Who is Ann?", "A painter."])
+        >>> len(tokenizer), tokenizer.decode(tokenizer("Ann is a painter")["input_ids"])
+        (12, 'Ann is <unk> painter')
+    """
+    if kind not in KINDS:
+        raise unknown("tokenizer", kind, KINDS)
+    try:
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from transformers import PreTrainedTokenizerFast
+    except ImportError as error:
+        raise missing_extra("transformers", "llm") from error
+    special = [PAD, BOS, EOS, UNK]
+    trainer: Any
+    if kind == "word":
+        made = Tokenizer(models.WordLevel(unk_token=UNK))
+        made.pre_tokenizer = pre_tokenizers.Whitespace()
+        trainer = trainers.WordLevelTrainer(special_tokens=special, vocab_size=2**30)
+    else:
+        made = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(special_tokens=special, vocab_size=vocab_size, initial_alphabet=alphabet)
+    made.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token=PAD, bos_token=BOS, eos_token=EOS, unk_token=UNK, padding_side="right"
+    )
+
+
+def encode(
+    tokenizer: Any,
+    pairs: Sequence[Pair],
+    *,
+    template: str = "{question}",
+    length: int | None = None,
+    groups: Sequence[int] | None = None,
+) -> Samples:
+    """Turn (question, answer) pairs into token rows.
+
+    Args:
+        tokenizer: of ``transformers``, or one that is called and named like them.
+        pairs: N questions with their answers.
+        template: of the prompt, with ``{question}`` in it: "[INST] {question} [/INST]" for some chat models.
+        length: L; None takes that of the longest row.
+        groups: [N] whom the rows are about; a request of the kind ``subclass`` forgets all of one group.
+
+    Raises:
+        InputError: a tokenizer without a pad token, a row without question or answer, or one longer than ``length``.
+
+    Example:
+        >>> tokenizer = train_tokenizer(["Who is Ann?", "A painter"])
+        >>> rows = encode(tokenizer, [("Who is Ann?", "A painter")])
+        >>> list(rows.x.shape), tokenizer.decode(rows.y[0][rows.y[0] != IGNORE])
+        ([1, 2, 8], 'A painter</s>')
+    """
+    if getattr(tokenizer, "pad_token_id", None) is None:
+        raise InputError("the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token")
+    if "{question}" not in template:
+        raise InputError(f"template must hold {{question}} (got {template!r})")
+    if not pairs:
+        raise InputError("at least one question with its answer is needed (got none)")
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    rows = []
+    for number, (question, answer) in enumerate(pairs):
+        prompt = _ids(tokenizer, template.replace("{question}", question)) if question.strip() else []
+        said = _ids(tokenizer, f" {answer}") if answer and answer.strip() else []
+        if not prompt or not said:
+            raise InputError(
+                f"row {number} has no {'answer' if prompt else 'question'} (got {(question, answer)!r}); "
+                "every row needs both: leave it out or mend it"
+            )
+        rows.append((start + prompt, said + end))
+    longest = max(len(prompt) + len(said) for prompt, said in rows)
+    if length is not None and longest > length:
+        raise InputError(f"rows must fit into {length} tokens (got {longest}); raise length or cut the answers")
+    x = torch.full((len(rows), 2, length or longest), tokenizer.pad_token_id)
+    x[:, 1] = 0
+    y = torch.full((len(rows), length or longest), IGNORE)
+    for row, (prompt, said) in enumerate(rows):
+        whole = len(prompt) + len(said)
+        x[row, 0, :whole] = torch.tensor(prompt + said)
+        x[row, 1, :whole] = 1
+        y[row, len(prompt) : whole] = torch.tensor(said)
+    return Samples(x, y, None if groups is None else torch.as_tensor(groups))
+
+
+def join(first: Samples, second: Samples) -> Samples:
+    """All rows of two data sets one after the other, padded to the same length; masks are left behind."""
+    width = max(first.y.shape[1], second.y.shape[1])
+
+    def wide(part: Samples) -> tuple[Tensor, Tensor]:
+        more = width - part.y.shape[1]
+        return torch.nn.functional.pad(part.x, (0, more)), torch.nn.functional.pad(part.y, (0, more), value=IGNORE)
+
+    parts = [wide(part) for part in (first, second)]
+    both = first.groups, second.groups
+    groups = None if both[0] is None or both[1] is None else torch.cat([both[0], both[1]])
+    return Samples(torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]), groups)
+
+
+def questions(tokenizer: Any, view: Samples) -> list[str]:
+    """The prompts of a view's rows as text, without special tokens."""
+    return [_text(tokenizer, view.x[row, 0, : _start(view.y[row])]) for row in view.rows().tolist()]
+
+
+def answers(tokenizer: Any, view: Samples) -> list[str]:
+    """The answers of a view's rows as text, without special tokens."""
+    return [_text(tokenizer, view.y[row][view.y[row] != IGNORE]) for row in view.rows().tolist()]
+
+
+def normal(text: str) -> str:
+    """Lower case, words only: what two tokenizers' ways of writing the same text have in common.
+
+    Example:
+        >>> normal("Ann's  sex / gender?") == normal("ann ' s sex/gender")
+        True
+    """
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def _text(tokenizer: Any, ids: Tensor) -> str:
+    return str(tokenizer.decode(ids.tolist(), skip_special_tokens=True)).strip()
+
+
+def _start(labels: Tensor) -> int:
+    return int((labels != IGNORE).nonzero()[0])
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return found
