@@ -129,7 +129,7 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
     if idle := [key for key in fields if key not in keys.values()]:
         raise InputError(f"--{idle[0]}.… sets a method that is not run; add it to --methods")
     cell = next(plan(dataset, flags))
-    _fits(catalog.task(flags.task)(**domain.options(cell)), flags.task, methods)
+    _fits(catalog.task(flags.task)(**domain.task_with), flags.task, methods)
     cell.recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
     return flags, methods
 

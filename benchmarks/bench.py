@@ -90,7 +90,7 @@ class Bench:
     @cached_property
     def task(self) -> Task[Any]:
         """How the models run."""
-        options = self.domain.options(self.cell, self.root)
+        options = {**self.domain.task_with, **self.domain.options(self.cell, self.root)}
         made: Task[Any] = catalog.task(self.cell.task)(recipe=self.recipe, **options)
         return made
 

@@ -80,6 +80,7 @@ class Domain:
         fields: method -> fields that differ from the method's own defaults in this domain.
         flags: names of the optional flags that only this domain has.
         counts: kind -> number that is forgotten unless told otherwise, where it is no share.
+        task_with: arguments of the task that hold for every cell.
         options: (cell, root) -> further arguments of the task.
         flops: count operations; it costs little where a step is one large product, and only torch's own are counted.
         more: figures of the domain's own.
@@ -102,6 +103,7 @@ class Domain:
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    task_with: Mapping[str, Any] = field(default_factory=dict)
     options: Callable[[Cell, Path | None], dict[str, Any]] = lambda cell, root: {}
     flops: bool = True
     more: Callable[[Asked, Unlearned], Row] = no_more

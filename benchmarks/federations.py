@@ -53,7 +53,7 @@ def draw(cell: Cell, splits: Splits[Clients[Any]]) -> Drawn:
     return Drawn(selectors.plant_backdoor(splits, client, target=TARGET, seed=cell.seed), request, TARGET)
 
 
-def blank(cell: Cell, splits: Splits[Clients[Any]]) -> nn.Module:
+def blank(cell: Cell, splits: Splits[Clients[Any]], root: Path | None) -> nn.Module:
     """Build a never-trained network for the images' shape."""
     card = data.DATASETS[cell.dataset.removeprefix(PREFIX)]
     return build(cell.model, card.shape, card.classes)
@@ -104,7 +104,7 @@ def _domain(model: str, recipe: Rounds) -> Domain:
         },
         flags=("partition", "clients"),
         counts={"client": 1, "class": 1},
-        options=lambda cell: {"inner": ImageClassification()},
+        task_with={"inner": ImageClassification()},
         flops=False,
         more=more,
         recall=lambda path: {"history": History.load(path)},

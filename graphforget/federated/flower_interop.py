@@ -148,8 +148,7 @@ class Recording:
 
     @staticmethod
     def _metric(message: Message, name: str) -> Any:
-        metrics = next(iter(message.content.metric_records.values()), {})
-        return metrics.get(name)
+        return next((record.get(name) for record in message.content.metric_records.values()), None)
 
 
 class RecordingFedAvg(Recording, FedAvg):
