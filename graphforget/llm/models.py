@@ -29,7 +29,7 @@ def build(name: str, tokenizer: Any, *, length: int = 512) -> nn.Module:
         >>> from graphforget.llm.tokens import train_tokenizer
         >>> model = build("llama_tiny", train_tokenizer(["Who is Ann?"]))
         >>> sum(p.numel() for p in model.parameters())
-        82688
+        82752
     """
     if name not in SIZES:
         raise unknown("model", name, MODELS)

@@ -149,7 +149,7 @@ def recovery(unlearned: float, corrupted: float, clean: float) -> float:
     """Share of the lost accuracy that is back, (1); NaN where corruption cost nothing.
 
     Example:
-        >>> recovery(0.5, 0.2, 0.8), recovery(0.8, 0.2, 0.8), recovery(0.2, 0.2, 0.8)
+        >>> round(recovery(0.5, 0.2, 0.8), 6), recovery(0.8, 0.2, 0.8), recovery(0.2, 0.2, 0.8)
         (0.5, 1.0, 0.0)
     """
     return (unlearned - corrupted) / (clean - corrupted) if clean != corrupted else float("nan")

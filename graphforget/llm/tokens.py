@@ -41,7 +41,7 @@ def train_tokenizer(texts: Iterable[str], kind: str = "word", *, vocab_size: int
     Example:
         >>> tokenizer = train_tokenizer(["Who is Ann?", "A painter."])
         >>> len(tokenizer), tokenizer.decode(tokenizer("Ann is a painter")["input_ids"])
-        (12, 'Ann is <unk> painter')
+        (11, 'Ann is <unk> painter')
     """
     if kind not in KINDS:
         raise unknown("tokenizer", kind, KINDS)
@@ -92,7 +92,7 @@ def encode(
         >>> tokenizer = train_tokenizer(["Who is Ann?", "A painter"])
         >>> rows = encode(tokenizer, [("Who is Ann?", "A painter")])
         >>> list(rows.x.shape), tokenizer.decode(rows.y[0][rows.y[0] != IGNORE])
-        ([1, 2, 8], 'A painter</s>')
+        ([1, 2, 8], 'A painter </s>')
     """
     if getattr(tokenizer, "pad_token_id", None) is None:
         raise InputError("the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token")
