@@ -22,6 +22,7 @@ from graphforget.task import Task
 from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Unlearned, Unlearner
 from tests.federated import test_conformance as federations
+from tests.llm import test_conformance as languages
 from tests.recsys import test_conformance as recommenders
 from tests.small import both_ways, edges_of, equal_states, same_random_state, sbm, snapshot, state, storages
 from tests.vision import test_conformance as images
@@ -109,7 +110,8 @@ ON_ROWS = {"blindspot", "gaussian_amnesiac", "features_labels", "ij", "prox_ij"}
 
 
 def test_every_method_of_the_catalog_runs_here_or_in_its_own_domain():
-    elsewhere = set(recommenders.METHODS) | set(images.METHODS) | set(federations.METHODS) | ON_ROWS
+    domains = (recommenders, images, federations, languages)
+    elsewhere = ON_ROWS.union(*(each.METHODS for each in domains))
     assert set(catalog.METHODS) <= set(METHODS) | elsewhere
     ran = {param.values[0] for param in EVERY}
     assert ran == set(METHODS)
