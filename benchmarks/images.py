@@ -9,6 +9,7 @@ from torch import nn
 
 from benchmarks.cell import Cell
 from benchmarks.domains import Asked, Domain, Drawn
+from graphforget.methods.d2dgn_calibrated import LABELLED_ROWS
 from graphforget.report import Row
 from graphforget.samples import Samples
 from graphforget.splits import Splits
@@ -80,7 +81,7 @@ IMAGES = Domain(
         "finetune": {"lr": 1e-3, "epochs": 5},
         "gradient_ascent": {"keep": 0.99, "epochs": 5},
         "d2dgn": {"epochs": 10},
-        "d2dgn_calibrated": {"refresh": 0, "epochs": 3, "lr": 1e-3, "forget_weight": 1.0},  # on MNIST, seeds 11, 12
+        "d2dgn_calibrated": LABELLED_ROWS,
     },
     counts={"class": 1, "subclass": 1},
     flops=False,

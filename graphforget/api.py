@@ -16,6 +16,8 @@ from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn import interop
 from graphforget.graph import Graph
+from graphforget.methods.d2dgn_calibrated import LABELLED_ROWS
+from graphforget.strangers import labelled_rows
 from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
@@ -60,7 +62,7 @@ def unlearn(
         edges: [2, n] pairs.
         nodes: [n] ids.
         samples: [n] row ids.
-        method: catalog key or a configured method.
+        method: catalog key, for its usual settings, or a configured method.
         task: ``link``, ``node``, ``image``, ``regression`` or a configured task; None takes ``link`` for a graph, and
             for rows what their targets are.
         held_out: validation data, never trained on: data of the same kind, [2, m] true edges (link) or [m] ids of nodes
@@ -79,9 +81,8 @@ def unlearn(
         >>> result.data.num_edges, type(result.data).__name__
         (10, 'Data')
     """
-    chosen = catalog.method(method)() if isinstance(method, str) else method
     if row_interop.is_rows(data):
-        return _of_rows(model, data, _named(request, sample=samples), chosen, task, held_out, seed)
+        return _of_rows(model, data, _named(request, sample=samples), method, task, held_out, seed)
     graph = interop.to_graph(data)
     runs = catalog.task(task or "link")() if task is None or isinstance(task, str) else task
     asked = _named(request, edge=edges, node=nodes) or interop.request_from_masks(data)
@@ -90,7 +91,7 @@ def unlearn(
         trained = torch.ones_like(view.node_mask) if graph.node_mask is None else graph.node_mask
         graph = replace(graph, node_mask=trained & ~view.node_mask)  # nodes of this very graph, never trained on
     split = ForgetSplit.of(graph, asked, view)
-    result = chosen.unlearn(model, runs, split, seed=seed)
+    result = _configured(method, runs).unlearn(model, runs, split, seed=seed)
     return Forgotten(result.model, interop.like(data, result.context), split, result.record)
 
 
@@ -98,7 +99,7 @@ def _of_rows(
     model: nn.Module,
     data: Any,
     request: ForgetRequest | None,
-    method: Unlearner,
+    method: str | Unlearner,
     task: str | Task[Any] | None,
     held_out: Any,
     seed: int,
@@ -116,8 +117,17 @@ def _of_rows(
     elif held_out is not None:
         view = row_interop.to_samples(held_out)
     split = ForgetSplit.of(rows, request, view)
-    result = method.unlearn(model, runs, split, seed=seed)
+    result = _configured(method, runs).unlearn(model, runs, split, seed=seed)
     return Forgotten(result.model, row_interop.like(data, rows, result.context), split, result.record)
+
+
+def _configured(method: str | Unlearner, runs: Task[Any]) -> Unlearner:
+    """A method as it is given, or by its key with its usual settings for such a task."""
+    if not isinstance(method, str):
+        return method
+    usual = LABELLED_ROWS if method == "d2dgn_calibrated" and labelled_rows(runs) else {}
+    made: Unlearner = catalog.method(method)(**usual)
+    return made
 
 
 def _named(request: ForgetRequest | None, **ids: Any) -> ForgetRequest | None:

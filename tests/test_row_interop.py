@@ -10,9 +10,11 @@ from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 import graphforget
 from graphforget.errors import InputError
+from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
 from graphforget.methods.finetune import FineTune
 from graphforget.row_interop import to_samples
 from graphforget.samples import Samples
+from graphforget.train import seeded
 from tests.small import equal_states, state
 
 
@@ -53,6 +55,18 @@ def test_one_call_unlearns_rows_and_gives_back_the_same_kind(kind):
         assert np.array_equal(np.asarray(found.data[0]), x.numpy()[kept])
         assert np.array_equal(np.asarray(found.data[1]), y.numpy()[kept])
     assert found.split.forget.rows().tolist() == [3, 7]
+
+
+def test_a_key_takes_the_usual_settings_for_rows_with_labels():
+    x, y = arrays()
+    with seeded(0):
+        model = nn.Linear(3, 2)
+    own = torch.arange(30, 40)
+    by_key = graphforget.unlearn(model, (x, y), samples=[3, 7], held_out=own)
+    usual = CalibratedD2DGN(refresh=0, epochs=3, lr=1e-3, forget_weight=1.0)
+    named = graphforget.unlearn(model, (x, y), samples=[3, 7], held_out=own, method=usual)
+    assert equal_states(state(by_key.model), state(named.model))
+    assert not equal_states(state(by_key.model), state(model))
 
 
 def test_a_users_data_set_of_real_targets_is_a_regression():
