@@ -116,6 +116,8 @@ GLANCES = (
     ("glance", ("link", "node")),
     ("glance-recommend", ("recommend",)),
     ("glance-image", ("image",)),
+    ("glance-federated", ("federated",)),
+    ("glance-language", ("language", "restoration")),
     ("glance-regression", ("regression",)),
 )
 FIRST = "--also features_labels.order=first"

@@ -10,6 +10,10 @@ from graphforget.report import Report
 
 Shown = tuple[Column, tuple[str, ...]]  # the distance and the methods of a task
 
+LANGUAGE: Shown = (
+    ("forget", "js_to_gold"),
+    ("finetune", "gradient_ascent", "grad_diff", "npo", "simnpo", "dpo", "rmu", "undial", "unstar", "d2dgn_calibrated"),
+)
 DISTANCES: Mapping[str, Shown] = {
     "link": (("forget", "js_to_gold"), ("utu", "finetune", "gnndelete", "d2dgn", "d2dgn_calibrated")),
     "node": (("forget", "js_to_gold"), ("utu", "finetune", "gnndelete", "d2dgn", "d2dgn_calibrated")),
@@ -21,6 +25,11 @@ DISTANCES: Mapping[str, Shown] = {
         ("forget", "rmse_to_gold"),
         ("finetune", "gradient_ascent", "gaussian_amnesiac", "blindspot", "d2dgn", "d2dgn_calibrated"),
     ),
+    "federated": (
+        ("forget", "js_to_gold"),
+        ("finetune", "conda", "conda_released", "fed_eraser", "pga", "fedaf", "d2dgn_calibrated"),
+    ),
+    **dict.fromkeys(("language", "restoration"), LANGUAGE),
     "recommend": (("test", "overlap@20"), ("finetune", "row_reset", "mmrecun", "d2dgn", "mmrecun_calibrated")),
 }
 

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError, unknown
+from graphforget.errors import InputError, NotApplicable, unknown
 from graphforget.llm.antisamples import AntiSampleGenerator
 from graphforget.llm.descent import tokens, turns
 from graphforget.llm.losses import cross_entropy
@@ -173,14 +173,14 @@ def self_taught(
         rng: of the draws.
 
     Raises:
-        InputError: the generator knows no wrong answer for a question.
+        NotApplicable: the generator knows no wrong answer for a question.
     """
     waiting: list[tuple[str, str, str]] = []  # (1)
     for question, answer in pairs:
         asked = [question, *generator.paraphrase(question, answer, paraphrases, rng)]
         wrong = generator.distractors(question, answer, len(asked), rng)
         if not wrong:
-            raise InputError(f"the generator gave no wrong answer to {question!r}; widen its table, or use npo")
+            raise NotApplicable(f"the generator gave no wrong answer to {question!r}; widen its table, or use npo")
         asked = list(dict.fromkeys(each for each in asked if not matches(answer, each)))
         waiting += [(each, wrong[place % len(wrong)], answer) for place, each in enumerate(asked)]
     trained, known = 0, waiting
