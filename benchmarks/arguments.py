@@ -42,7 +42,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
     """Build the parser of one data set's benchmark."""
     made = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{dataset}",
+        prog=domains.typed(dataset),
         description=f"Unlearn from {domain.subject} on {dataset}: every method beside gold and the noise floor.",
         epilog="A method's fields are flags too: --d2dgn.alpha 0.3. A second row of a method: --also del.h=0.",
         formatter_class=_Help,

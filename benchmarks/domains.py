@@ -133,3 +133,13 @@ def of(dataset: str) -> Domain:
         **FEDERATIONS,
     }
     return known.get(dataset, GRAPHS)
+
+
+def typed(dataset: str) -> str:
+    """What a reader types to run a data set.
+
+    Example:
+        >>> typed("cora"), typed("federated_mnist")
+        ('python -m benchmarks.cora', 'python -m benchmarks.federated --data mnist')
+    """
+    return f"python -m benchmarks.{dataset.replace('federated_', 'federated --data ', 1)}"

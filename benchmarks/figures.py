@@ -19,7 +19,7 @@ from benchmarks import kernels, scale
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
-from benchmarks.federations import FEDERATIONS, PREFIX
+from benchmarks.domains import typed
 from benchmarks.glance import glance
 from benchmarks.markdown import table
 from benchmarks.output import kept
@@ -74,8 +74,7 @@ class Sweep:
     @property
     def command(self) -> str:
         """What a reader types."""
-        name = f"federated --data {self.dataset.removeprefix(PREFIX)}" if self.dataset in FEDERATIONS else self.dataset
-        return f"python -m benchmarks.{name} {self.flags} --out {self.out}"
+        return f"{typed(self.dataset)} {self.flags} --out {self.out}"
 
     def cells(self) -> int:
         """Number of (request, seed) cells."""

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from benchmarks import figures
-from benchmarks.arguments import parse
+from benchmarks import domains, figures
+from benchmarks.arguments import parse, parser
 from benchmarks.federated import main
 from benchmarks.federations import FEDERATIONS
 from graphforget.errors import InputError
@@ -60,3 +60,8 @@ def test_the_sweeps_name_the_command_that_a_reader_types():
     assert found
     assert all(sweep.command.startswith("python -m benchmarks.federated --data ") for sweep in found)
     assert all(sweep.cells() == 3 for sweep in found)
+
+
+def test_the_help_names_a_command_that_exists():
+    text = parser("federated_mnist", domains.of("federated_mnist")).format_usage()
+    assert text.startswith("usage: python -m benchmarks.federated --data mnist")
