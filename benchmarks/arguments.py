@@ -13,6 +13,7 @@ from benchmarks.cell import OPTIONAL, plan
 from benchmarks.domains import Domain
 from benchmarks.lira import KINDS
 from graphforget import catalog
+from graphforget.classes import ClassTask
 from graphforget.errors import InputError, unknown
 from graphforget.task import Task
 from graphforget.unlearner import Unlearner
@@ -129,7 +130,10 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
     if idle := [key for key in fields if key not in keys.values()]:
         raise InputError(f"--{idle[0]}.… sets a method that is not run; add it to --methods")
     cell = next(plan(dataset, flags))
-    _fits(catalog.task(flags.task)(**domain.task_with), flags.task, methods)
+    runs = catalog.task(flags.task)(**domain.task_with)
+    if flags.attacks and not isinstance(runs, ClassTask):
+        raise InputError(f"--attacks needs a task with labels (got --task {flags.task}); leave it out")
+    _fits(runs, flags.task, methods)
     cell.recipe(domain.recipes[flags.task])  # says what is wrong with a schedule
     return flags, methods
 
@@ -142,18 +146,12 @@ def _check(flags: argparse.Namespace) -> None:
     if flags.lira % 2 or flags.lira < 0 or (flags.lira and flags.kind != KINDS.get(flags.task)):
         wanted = " or ".join(f"--kind {kind} of --task {task}" for task, kind in KINDS.items())
         raise InputError(f"--lira needs an even number of shadows and {wanted} (got {flags.lira}, --kind {flags.kind})")
-    if flags.attacks and not _answers_logits(flags.task):
-        raise InputError(f"--attacks needs a task with labels (got --task {flags.task}); leave it out")
     if flags.modality is not None and flags.kind != "modality":
         raise InputError(f"--modality belongs to --kind modality (got --kind {flags.kind}); add it or leave both out")
     if flags.partition is not None and flags.partition not in PARTITIONS:
         raise unknown("partition", flags.partition, PARTITIONS)
     if flags.max_users is not None and flags.max_users < 1:
         raise InputError(f"--max-users must be at least 1 (got {flags.max_users})")
-
-
-def _answers_logits(task: str) -> bool:
-    return task != "regression"
 
 
 def _fits(runs: Task[Any], task: str, methods: Mapping[str, Unlearner]) -> None:

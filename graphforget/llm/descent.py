@@ -11,8 +11,7 @@ An epoch is a pass over the forgotten rows; each step takes as many retained row
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,79 +21,87 @@ from graphforget.llm.losses import cross_entropy, kl
 from graphforget.samples import Samples
 from graphforget.task import Batch
 from graphforget.train import descend
-from graphforget.unlearner import Job
+from graphforget.unlearner import Job, Unlearned
 
 RETAIN = ("nll", "kl")
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long, how fast and against what weight.
+class Paced(Protocol):
+    """The fields of a method that runs the loop."""
 
-    Args:
-        gamma: weight of the forget loss.
-        alpha: weight of the retain loss; 0 leaves the retained rows out.
-        retain: ``nll`` or ``kl``.
-        epochs: passes over the forgotten rows.
-        lr: Adam's learning rate.
-        batch_size: forgotten rows a step, and as many retained ones.
+    @property
+    def alpha(self) -> float:
+        """Weight of the retain loss; 0 leaves the retained rows out."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the forgotten rows."""
+
+    @property
+    def lr(self) -> float:
+        """Adam's learning rate."""
+
+    @property
+    def batch_size(self) -> int:
+        """Forgotten rows a step, and as many retained ones."""
+
+
+def check(method: Paced, *, retain: str = "nll", **positive: float) -> None:
+    """Refuse settings that make no loop; ``positive`` are fields that must lie above 0.
+
+    Raises:
+        InputError: naming the field and its value.
     """
-
-    gamma: float
-    alpha: float
-    retain: str
-    epochs: int
-    lr: float
-    batch_size: int
-
-    def __post_init__(self) -> None:
-        if self.retain not in RETAIN:
-            raise unknown("retain loss", self.retain, RETAIN)
-        if self.gamma <= 0 or self.alpha < 0:
-            raise InputError(
-                f"gamma must be positive and alpha not negative (got gamma={self.gamma}, alpha={self.alpha})"
-            )
-        if self.batch_size < 1:
-            raise InputError(f"batch_size must be at least 1 (got {self.batch_size})")
+    if retain not in RETAIN:
+        raise unknown("retain loss", retain, RETAIN)
+    for name, value in positive.items():
+        if not value > 0:
+            raise InputError(f"{name} must be positive (got {value})")
+    if method.alpha < 0:
+        raise InputError(f"alpha must not be negative (got {method.alpha})")
+    if method.batch_size < 1:
+        raise InputError(f"batch_size must be at least 1 (got {method.batch_size})")
 
 
 def forget_and_keep(
     job: Job,
+    method: Paced,
     forget: Callable[[Batch], Tensor],
-    schedule: Schedule,
+    keep: Callable[[Batch], Tensor],
     *,
-    keep: Callable[[Batch], Tensor] | None = None,
+    gamma: float = 1.0,
     title: str,
-) -> None:
+) -> Unlearned:
     """Train ``job.model`` by gamma L_f + alpha L_r; notes the epochs and the tokens that were trained on.
 
     Args:
         job: the request.
+        method: alpha, epochs, learning rate and batch size.
         forget: L_f of a batch of forgotten rows.
-        schedule: weights, epochs, learning rate.
-        keep: L_r of a batch of retained rows, in place of that of the schedule.
+        keep: L_r of a batch of retained rows.
+        gamma: weight of L_f.
         title: shown beside the progress bar.
     """
     task: Any = job.task
     split = job.split
     gone = split.forget.rows()
-    kept = turns(split.retain, job.rng) if schedule.alpha else None
-    beside = keep or retain_loss(job, schedule.retain)
+    kept = turns(split.retain, job.rng) if method.alpha else None
     spent = 0
 
     def steps(epoch: int) -> Iterator[Tensor]:
         nonlocal spent
-        for part in gone[torch.randperm(len(gone), generator=job.rng)].split(schedule.batch_size):
-            loss = schedule.gamma * forget(task.of_rows(split.forget, part))
+        for part in gone[torch.randperm(len(gone), generator=job.rng)].split(method.batch_size):
+            loss = gamma * forget(task.of_rows(split.forget, part))
             spent += tokens(split.forget, part)
             if kept is not None:
                 rows = torch.stack([next(kept) for _ in part])
-                loss = loss + schedule.alpha * beside(task.of_rows(split.retain, rows))
+                loss = loss + method.alpha * keep(task.of_rows(split.retain, rows))
                 spent += tokens(split.retain, rows)
             yield loss
 
-    job.notes["epochs"] = descend(job.model, steps, epochs=schedule.epochs, lr=schedule.lr, carries=True, title=title)
+    job.notes["epochs"] = descend(job.model, steps, epochs=method.epochs, lr=method.lr, carries=True, title=title)
     job.notes["tokens"] = spent
+    return Unlearned(job.model, split.retain, {})
 
 
 def retain_loss(job: Job, kind: str) -> Callable[[Batch], Tensor]:

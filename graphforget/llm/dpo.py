@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError
-from graphforget.llm.descent import Schedule, forget_and_keep
+from graphforget.llm.descent import check, forget_and_keep, retain_loss
 from graphforget.llm.losses import dpo
 from graphforget.llm.task import CausalLM
 from graphforget.llm.tokens import encode, questions
@@ -53,12 +53,7 @@ class DPO(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
 
     def __post_init__(self) -> None:
-        if self.beta <= 0:
-            raise InputError(f"beta must be positive (got {self.beta})")
-        self._schedule()
-
-    def _schedule(self) -> Schedule:
-        return Schedule(self.gamma, self.alpha, self.retain, self.epochs, self.lr, self.batch_size)
+        check(self, retain=self.retain, gamma=self.gamma, beta=self.beta)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task: Any = job.task
@@ -74,8 +69,8 @@ class DPO(Unlearner):
             after = task.answer_nll(job.model, batch), task.answer_nll(job.model, other)
             return dpo(after[0], before[0], after[1], before[1], beta=self.beta)  # (1)
 
-        forget_and_keep(job, loss, self._schedule(), title="dpo")
-        return Unlearned(job.model, job.split.retain, {})
+        keep = retain_loss(job, self.retain)
+        return forget_and_keep(job, self, loss, keep, gamma=self.gamma, title="dpo")
 
     def _refused(self, task: Any, batch: Batch, rng: torch.Generator) -> Batch:
         """The same questions, in the same order, with refusals for answers."""

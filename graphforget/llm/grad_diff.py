@@ -32,7 +32,7 @@ from torch import Tensor
 
 from graphforget.errors import unknown
 from graphforget.llm import losses
-from graphforget.llm.descent import Schedule, forget_and_keep
+from graphforget.llm.descent import check, forget_and_keep, retain_loss
 from graphforget.task import Batch, Sequenced
 from graphforget.unlearner import Job, Unlearned, Unlearner
 
@@ -75,10 +75,7 @@ class GradDiff(Unlearner):
     def __post_init__(self) -> None:
         if self.forget not in FORGET:
             raise unknown("forget loss", self.forget, FORGET)
-        self._schedule()
-
-    def _schedule(self) -> Schedule:
-        return Schedule(self.gamma, self.alpha, self.retain, self.epochs, self.lr, self.batch_size)
+        check(self, retain=self.retain, gamma=self.gamma)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task: Any = job.task
@@ -93,5 +90,5 @@ class GradDiff(Unlearner):
                 return -losses.kl_forget(logits, reference, labels)
             return -losses.kl_released(logits, reference)
 
-        forget_and_keep(job, loss, self._schedule(), title="grad diff")
-        return Unlearned(job.model, job.split.retain, {})
+        keep = retain_loss(job, self.retain)
+        return forget_and_keep(job, self, loss, keep, gamma=self.gamma, title="grad diff")

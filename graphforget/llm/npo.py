@@ -23,8 +23,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError, unknown
-from graphforget.llm.descent import Schedule, forget_and_keep
+from graphforget.errors import unknown
+from graphforget.llm.descent import check, forget_and_keep, retain_loss
 from graphforget.llm.losses import REDUCTIONS, lengths, nll, npo
 from graphforget.task import Batch, Sequenced
 from graphforget.unlearner import Job, Unlearned, Unlearner
@@ -59,14 +59,9 @@ class NPO(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
 
     def __post_init__(self) -> None:
-        if self.beta <= 0:
-            raise InputError(f"beta must be positive (got {self.beta})")
         if self.reduction not in REDUCTIONS:
             raise unknown("reduction", self.reduction, REDUCTIONS)
-        self._schedule()
-
-    def _schedule(self) -> Schedule:
-        return Schedule(self.gamma, self.alpha, self.retain, self.epochs, self.lr, self.batch_size)
+        check(self, retain=self.retain, gamma=self.gamma, beta=self.beta)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task: Any = job.task
@@ -77,5 +72,5 @@ class NPO(Unlearner):
             logits, labels = task.answers(job.model, batch)
             return npo(nll(logits, labels), reference, lengths(labels), beta=self.beta, reduction=self.reduction)  # (1)
 
-        forget_and_keep(job, loss, self._schedule(), title="npo")
-        return Unlearned(job.model, job.split.retain, {})
+        keep = retain_loss(job, self.retain)
+        return forget_and_keep(job, self, loss, keep, gamma=self.gamma, title="npo")

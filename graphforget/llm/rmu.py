@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphforget.errors import InputError
-from graphforget.llm.descent import Schedule, forget_and_keep
+from graphforget.llm.descent import check, forget_and_keep
 from graphforget.llm.task import CausalLM
 from graphforget.task import Batch
 from graphforget.unlearner import Job, Unlearned, Unlearner
@@ -58,10 +58,7 @@ class RMU(Unlearner):
     def __post_init__(self) -> None:
         if self.layer < 1 or self.steering <= 0:
             raise InputError(f"layer must be at least 1 and steering positive (got {self.layer} and {self.steering})")
-        self._schedule()
-
-    def _schedule(self) -> Schedule:
-        return Schedule(1.0, self.alpha, "nll", self.epochs, self.lr, self.batch_size)
+        check(self)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task: Any = job.task
@@ -80,5 +77,4 @@ class RMU(Unlearner):
                 before = task.hidden(job.original, batch, self.layer)
             return F.mse_loss(task.hidden(job.model, batch, self.layer), before)  # (2)
 
-        forget_and_keep(job, away, self._schedule(), keep=held, title="rmu")
-        return Unlearned(job.model, job.split.retain, {})
+        return forget_and_keep(job, self, away, held, title="rmu")

@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphforget.errors import InputError
-from graphforget.llm.descent import Schedule, forget_and_keep
+from graphforget.llm.descent import check, forget_and_keep, retain_loss
 from graphforget.llm.losses import undial
 from graphforget.task import Batch, Sequenced
 from graphforget.unlearner import Job, Unlearned, Unlearner
@@ -51,12 +50,7 @@ class UNDIAL(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
 
     def __post_init__(self) -> None:
-        if self.beta <= 0:
-            raise InputError(f"beta must be positive (got {self.beta})")
-        self._schedule()
-
-    def _schedule(self) -> Schedule:
-        return Schedule(self.gamma, self.alpha, self.retain, self.epochs, self.lr, self.batch_size)
+        check(self, retain=self.retain, gamma=self.gamma, beta=self.beta)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task: Any = job.task
@@ -67,5 +61,5 @@ class UNDIAL(Unlearner):
             logits, labels = task.answers(job.model, batch)
             return undial(logits, reference, labels, beta=self.beta)  # (1)
 
-        forget_and_keep(job, loss, self._schedule(), title="undial")
-        return Unlearned(job.model, job.split.retain, {})
+        keep = retain_loss(job, self.retain)
+        return forget_and_keep(job, self, loss, keep, gamma=self.gamma, title="undial")

@@ -90,7 +90,7 @@ class DMM(Unlearner):
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, model, context = job.task, job.model, job.split.retain
-        gone, kept = task.elements(context, job.split.forget), task.elements(context, context)
+        gone, kept = task.elements(context, job.split.forget), task.elements(context, job.split.untouched)
         order = torch.randperm(kept.size, generator=job.rng)[: self.retain_share * gone.size].to(kept.label.device)
         parts = [kept.take(order), *[gone] * self.forget_share]
         asked = Batch(torch.cat([part.index for part in parts]), torch.cat([part.label for part in parts]), gone.input)
