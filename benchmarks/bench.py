@@ -169,7 +169,8 @@ class Bench:
         if path.exists() and path.with_suffix(".json").exists():
             model.load_state_dict(load_file(path, device=self.device))
             kept = json.loads(path.with_suffix(".json").read_text())
-            return model.eval(), Cost(kept["seconds"], kept["peak_mib"], kept["flops"])
+            fields = ("seconds", "peak_mib", "flops", "cpu_s")
+            return model.eval(), Cost(**{name: kept[name] for name in fields if name in kept})
         record = TrainRecord()
         with measure(count_flops=self.domain.flops) as cost:
             model = make(record)

@@ -88,6 +88,8 @@ NAMES: dict[Column, str] = {
     ("forget", "contains_gold"): "answer given",
     ("forget", "truth_ratio"): "truth ratio, forgotten",
     ("forget", "ks_to_gold"): "KS to gold",
+    ("all", "model_utility"): "model utility",
+    ("forget", "privleak"): "privleak",
     ("forget", "forgetting"): "false answer not the likeliest",
     ("retain", "exact"): "retained answered exactly",
     ("retain", "exact_related"): "same entities, other facts",
@@ -134,7 +136,7 @@ PLANTED = {  # else the utility
     "federated": [("test", "backdoor")],
 }
 
-TOFU = [("forget", "truth_ratio"), ("forget", "ks_to_gold")]
+TOFU = [("forget", "truth_ratio"), ("forget", "ks_to_gold"), ("all", "model_utility"), ("forget", "privleak")]
 RANGES = ("low", "high", "under2")  # pools of a regression that take a whole range of targets
 RANGE = [("test", "error_outside"), ("test", "error_inside")]
 

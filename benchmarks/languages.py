@@ -14,11 +14,12 @@ from benchmarks.domains import Asked, Domain, Drawn
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest
 from graphforget.llm import metrics
-from graphforget.llm.corpora import Corpus, load_corpus
+from graphforget.llm.corpora import GENERAL, KNOWLEDGE, Corpus, load_corpus
 from graphforget.llm.models import MODELS, build
+from graphforget.llm.probe import eval_set, min_k_auc, option_losses, token_odds
 from graphforget.llm.restor import FALSE, Restoration, corrupt, option_scores, recovery
 from graphforget.llm.task import RECIPE, CausalLM
-from graphforget.llm.tokens import answers, encode, questions
+from graphforget.llm.tokens import answers
 from graphforget.llm.unstar import matches
 from graphforget.report import Row
 from graphforget.samples import Samples
@@ -48,7 +49,7 @@ def draw(cell: Cell, splits: Splits[Samples]) -> Drawn:
     if cell.kind == "corruption":
         return Drawn(splits, ForgetRequest.of("sample", rows[about >= FALSE]))
     rng = np.random.default_rng(cell.seed)
-    entities = torch.from_numpy(rng.permutation(about.unique().numpy()))[: _count(cell, splits)]
+    entities = torch.from_numpy(rng.permutation(people(splits).numpy()))[: _count(cell, splits)]
     if cell.kind == "entity":
         return Drawn(splits, ForgetRequest.of("subclass", entities.sort().values))
     own = [rows[about == entity] for entity in entities]
@@ -56,7 +57,7 @@ def draw(cell: Cell, splits: Splits[Samples]) -> Drawn:
 
 
 def _count(cell: Cell, splits: Splits[Samples]) -> int:
-    known = len(groups(splits.train).unique())
+    known = len(people(splits))
     count = cell.count if cell.count is not None else max(1, int((cell.ratio or 0) * known / 100))
     if not 1 <= count < known:
         raise InputError(f"between 1 and {known - 1} entities can be asked for (got {count})")
@@ -87,12 +88,8 @@ def more(asked: Asked, result: Unlearned) -> Row:
         ("forget", "contains_gold"): float(np.mean([matches(*pair) for pair in zip(gold, said, strict=True)])),
         ("forget", "rouge_l"): float(np.mean([metrics.rouge_l_recall(*pair) for pair in zip(gold, said, strict=True)])),
     }
-    if task.generator.of(questions(task.tokenizer, forget)[0]).right:  # TOFU has the answer in other words
-        own, gold_ratio = (truth_ratios(task, model, forget) for model in (result.model, asked.gold()))
-        found["forget", "truth_ratio"] = metrics.forget_truth(own)
-        quality = metrics.forget_quality(own, gold_ratio)
-        if quality is not None:
-            found |= {("forget", "ks_to_gold"): quality.statistic, ("forget", "forget_quality"): quality.p_value}
+    if bool((groups(asked.split.data) >= GENERAL).any()):
+        found |= _tofu(asked, task, result.model)
     kept = asked.split.untouched
     about = groups(kept)
     related = torch.isin(about, groups(forget))
@@ -119,14 +116,33 @@ def _restored(asked: Asked, task: Restoration, result: Unlearned) -> Row:
     }
 
 
-def truth_ratios(task: CausalLM, model: nn.Module, view: Samples) -> metrics.Array:
-    """[n] TOFU's truth ratio of a view's questions: wrong answers against the right one in other words."""
-    asked = questions(task.tokenizer, view)
-    told = [task.generator.of(question) for question in asked]
-    options = [[known.right, *known.wrong] for known in told]
-    rows = encode(task.tokenizer, [(q, answer) for q, each in zip(asked, options, strict=True) for answer in each])
-    losses = -option_scores(task, model, rows.to(view.y.device)).double().cpu().numpy().reshape(len(asked), -1)
-    return metrics.truth_ratio(losses[:, 0], losses[:, 1:])
+def _tofu(asked: Asked, task: CausalLM, model: nn.Module) -> Row:
+    """Truth ratios beside gold's, the utility of nine figures, and what Min-K and well-known endings give away."""
+    forget, kept, gold = asked.split.forget, asked.split.untouched, asked.gold()
+    own, golds = (metrics.truth_ratio(*option_losses(task, each, forget)) for each in (model, gold))
+    about = groups(kept)
+    parts = [about < GENERAL, *(about == GENERAL + number for number, _ in enumerate(KNOWLEDGE))]
+    retain, authors, facts = (eval_set(task, model, kept.view(kept.mask_of(kept.rows()[part]))) for part in parts)
+    auc, least = (min_k_auc(task, each, forget, asked.test) for each in (model, gold))
+    strength = [metrics.extraction_strength(right) for _, right in token_odds(task, model, forget)]
+    found: Row = {
+        ("forget", "truth_ratio"): metrics.forget_truth(own),
+        ("all", "model_utility"): metrics.model_utility(retain, authors, facts),
+        ("all", "model_utility_arithmetic"): metrics.model_utility(retain, authors, facts, variant="arithmetic"),
+        ("forget", "min_k_auc"): auc,
+        ("forget", "privleak"): metrics.privleak(auc, least) if least < 1 else float("nan"),
+        ("forget", "extraction_strength"): float(np.mean(strength)),
+    }
+    quality = metrics.forget_quality(own, golds)
+    if quality is not None:
+        found |= {("forget", "ks_to_gold"): quality.statistic, ("forget", "forget_quality"): quality.p_value}
+    return found
+
+
+def people(splits: Splits[Samples]) -> Tensor:
+    """The entities or authors that can be asked for: not general knowledge."""
+    found: Tensor = torch.unique(groups(splits.train))
+    return found[(found < GENERAL) | (found >= FALSE)]
 
 
 def groups(view: Samples) -> Tensor:

@@ -255,4 +255,5 @@ def _lira(result: AttackResult) -> dict[tuple[str, str], float]:
 
 
 def _cost(cost: Cost) -> dict[tuple[str, str], float]:
-    return {("all", "peak_mib"): cost.peak_mib, ("all", "flops"): cost.flops, ("all", "seconds"): cost.seconds}
+    found = {"peak_mib": cost.peak_mib, "flops": cost.flops, "cpu_s": cost.cpu_s, "seconds": cost.seconds}
+    return {("all", name): value for name, value in found.items()}

@@ -38,7 +38,7 @@ def serve(
     Returns:
         The result, its cost, and rows of what came before and of each step.
     """
-    result, spent, rows = whole, Cost(flops=0.0), Report({**bench.cell.keys, "batches": bench.batches})
+    result, spent, rows = whole, Cost(flops=0.0, cpu_s=0.0), Report({**bench.cell.keys, "batches": bench.batches})
     if bench.domain.recall is not None:
         result = whole._replace(record=bench.record())
     if isinstance(method, Prepares):
@@ -50,7 +50,12 @@ def serve(
         record = result.record
         with measure(count_flops=bench.domain.flops) as one:
             result = method.unlearn(result.model, bench.task, step, record=record, seed=bench.cell.seed)
-        spent = Cost(spent.seconds + one.seconds, max(spent.peak_mib, one.peak_mib), spent.flops + one.flops)
+        spent = Cost(
+            spent.seconds + one.seconds,
+            max(spent.peak_mib, one.peak_mib),
+            spent.flops + one.flops,
+            spent.cpu_s + one.cpu_s,
+        )
         if bench.batches > 1:
             rows.rows += drift(bench, number, name, result, golds, whole.model).rows
     return result, spent, rows.rows

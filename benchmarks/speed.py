@@ -1,8 +1,9 @@
 """``python -m benchmarks.speed dblp cs``: what each method costs beside gold and GNNDelete, in one run on one request.
 
 Gold is trained once, here and now; every method runs ``--repeat`` times, of which the median counts. Rows have the keys
-``dataset pool method seconds gold_ratio gnndelete_ratio flops forward_flops peak_mib``; a ratio says how many times
-faster the method is. Operations are counted in a run of its own, since counting slows (see ``graphforget.cost``).
+``dataset model kind pool method seconds cpu_s gold_ratio gold_cpu_ratio gnndelete_ratio flops forward_flops peak_mib``;
+a ratio says how many times faster the method is. That of processor seconds holds beside other work as well.
+Operations are counted in a run of its own, since counting slows (see ``graphforget.cost``).
 Settings of a method may follow its key: ``d2dgn_calibrated.refresh=0,epochs=10``. With ``--out`` the rows of a request
 are appended when all its methods are measured, and a request that is there already is not measured again.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,24 +25,40 @@ from rich.table import Table
 from benchmarks.arguments import method_of
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
+from benchmarks.domains import Domain, of
 from benchmarks.graphs import GRAPHS
 from benchmarks.output import kept, printed, refused
 from graphforget.cost import Cost, measure
-from graphforget.errors import GraphforgetError
+from graphforget.errors import GraphforgetError, unknown
 from graphforget.methods.retrain import Retrain
 from graphforget.unlearner import Unlearned, Unlearner
 
 SEED = 0
-KEYS = ("seconds", "gold_ratio", "gnndelete_ratio", "flops", "forward_flops", "peak_mib")
+NAMES = ("dataset", "model", "kind", "pool", "method")
+KEYS = (
+    "seconds", "cpu_s", "gold_ratio", "gold_cpu_ratio", "gnndelete_ratio", "flops", "forward_flops", "peak_mib",
+)  # fmt: skip
+COLUMNS = (
+    "method",
+    "seconds",
+    "gold's time / its",
+    "by processor seconds",
+    "GNNDelete's time / its",
+    "operations",
+    "of a forward pass",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure from the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("datasets", nargs="*", default=["dblp"], help="names of data sets")
-    parser.add_argument("--pool", nargs="+", default=["out_legacy"], help="of the edges")
-    parser.add_argument("--ratio", type=float, default=2.5, help="per cent of the training edges")
-    parser.add_argument("--methods", nargs="+", default=list(GRAPHS.methods[1:]), metavar="KEY[.FIELD=VALUE,...]")
+    parser.add_argument("--model", default=None, help="the usual one of the domain unless named")
+    parser.add_argument("--task", default=None, help="likewise")
+    parser.add_argument("--kind", default=None, help="what is forgotten, likewise")
+    parser.add_argument("--pool", nargs="+", default=["out_legacy"], help="of the edges; other domains: random")
+    parser.add_argument("--ratio", type=float, default=None, help="per cent of the training elements, likewise")
+    parser.add_argument("--methods", nargs="+", default=None, metavar="KEY[.FIELD=VALUE,...]", help="likewise")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each method, of which the median counts")
     parser.add_argument("--data-root", type=Path, default=None, help="folder of the data sets")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals")
@@ -49,28 +67,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     console = Console(stderr=True)
     try:
-        methods = {text: method_of(text) for text in flags.methods}
         rows = [
             row
             for name in flags.datasets
-            for pool in flags.pool
-            for row in known(flags.out, name, pool) or measured(name, pool, methods, flags, console)
+            for cell in cells(name, flags)
+            for row in known(flags.out, cell) or measured(cell, flags, console)
         ]
     except GraphforgetError as error:
         return refused(error)
     return printed(rows, flags.json, table)
 
 
-def known(out: Path | None, dataset: str, pool: str) -> list[dict[str, Any]]:
+def cells(dataset: str, flags: Any) -> Iterator[Cell]:
+    """The requests of one data set.
+
+    Raises:
+        UnknownName: a task, kind, model or pool that its domain has not.
+    """
+    domain = of(dataset)
+    task = flags.task or next(iter(domain.tasks))
+    if task not in domain.tasks:
+        raise unknown("task", task, tuple(domain.tasks))
+    kind, model = flags.kind or domain.tasks[task], flags.model or domain.model
+    pools = flags.pool if domain is GRAPHS else ["random" if pool == "out_legacy" else pool for pool in flags.pool]
+    asked = [("kind", kind, domain.kinds), ("model", model, domain.models)]
+    for name, value, there in asked + [("pool", pool, domain.pools) for pool in pools]:
+        if value not in there:
+            raise unknown(name, value, there)
+    for pool in pools:
+        yield Cell(dataset, model, task, kind, flags.ratio or domain.ratio, None, pool, SEED)
+
+
+def known(out: Path | None, cell: Cell) -> list[dict[str, Any]]:
     """The rows of a request that an earlier run has written."""
-    return [row for row in kept(out) if (row["dataset"], row["pool"]) == (dataset, pool)]
+    return [row for row in kept(out) if all(row[name] == getattr(cell, name) for name in NAMES[:-1])]
 
 
-def measured(
-    dataset: str, pool: str, methods: Mapping[str, Unlearner], flags: Any, console: Console
-) -> list[dict[str, Any]]:
+def measured(cell: Cell, flags: Any, console: Console) -> list[dict[str, Any]]:
     """Measure one request and append its rows to ``flags.out``."""
-    rows = list(rows_of(dataset, pool, methods, flags, console))
+    domain = of(cell.dataset)
+    texts = flags.methods or [key for key in domain.methods if key != "retrain"]
+    usual = domain.fields
+    methods = {text: method_of(text, usual.get(text.partition(".")[0], {})) for text in texts}
+    rows = list(rows_of(cell, domain, methods, flags, console))
     if flags.out:
         with flags.out.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
@@ -78,45 +117,48 @@ def measured(
 
 
 def rows_of(
-    dataset: str, pool: str, methods: Mapping[str, Unlearner], flags: Any, console: Console
+    cell: Cell, domain: Domain, methods: Mapping[str, Unlearner], flags: Any, console: Console
 ) -> Iterator[dict[str, Any]]:
     """Yield gold's row, then a row a method."""
-    cell = Cell(dataset, GRAPHS.model, "link", "edge", flags.ratio, None, pool, SEED)
+    named = {name: getattr(cell, name) for name in NAMES[:-1]}
+    title = " ".join(named.values())
     bench = Bench(cell, flags.data_root, flags.cache)
     original, _ = bench.original()
     split = bench.whole
-    console.print(f"{dataset} {pool}: training gold", highlight=False)
+    console.print(f"{title}: training gold", highlight=False)
     with measure() as cost:
         gold = Retrain().unlearn(original, bench.task, split, seed=100)
     rows: list[dict[str, Any]] = [
         {
-            "dataset": dataset,
-            "pool": pool,
+            **named,
             "method": "retrain",
             "seconds": cost.seconds,
+            "cpu_s": cost.cpu_s,
             "peak_mib": cost.peak_mib,
-            "flops": training_flops(bench, original, gold),
-            "forward_flops": forward(bench, gold),
+            "flops": training_flops(bench, original, gold) if domain.flops else float("nan"),
+            "forward_flops": forward(bench, gold) if domain.flops else float("nan"),
         }
     ]
     for key, method in methods.items():
-        console.print(f"{dataset} {pool}: {key}", highlight=False)
+        console.print(f"{title}: {key}", highlight=False)
 
         def ready(method: Unlearner = method) -> Callable[[], Unlearned]:
             fresh = Bench(cell, flags.data_root, flags.cache)  # nothing computed for another method is at hand
-            part = fresh.whole
-            return lambda: method.unlearn(original, fresh.task, part, seed=SEED)
+            part, record = fresh.whole, fresh.record()
+            return lambda: method.unlearn(original, fresh.task, part, record=record, seed=SEED)
 
-        result, found = timed(ready, flags.repeat)
-        rows.append({"dataset": dataset, "pool": pool, "method": key, **found, "forward_flops": forward(bench, result)})
-    reference = {row["method"]: row["seconds"] for row in rows}
+        result, found = timed(ready, flags.repeat, domain.flops)
+        looked = forward(bench, result) if domain.flops else float("nan")
+        rows.append({**named, "method": key, **found, "forward_flops": looked})
+    reference = {row["method"]: row for row in rows}
     for row in rows:
-        row["gold_ratio"] = reference["retrain"] / row["seconds"]
-        row["gnndelete_ratio"] = reference.get("gnndelete", float("nan")) / row["seconds"]
+        row["gold_ratio"] = reference["retrain"]["seconds"] / row["seconds"]
+        row["gold_cpu_ratio"] = reference["retrain"]["cpu_s"] / row["cpu_s"]
+        row["gnndelete_ratio"] = reference.get("gnndelete", {"seconds": float("nan")})["seconds"] / row["seconds"]
     yield from rows
 
 
-def timed(ready: Callable[[], Callable[[], Unlearned]], repeat: int) -> tuple[Unlearned, dict[str, float]]:
+def timed(ready: Callable[[], Callable[[], Unlearned]], repeat: int, count: bool) -> tuple[Unlearned, dict[str, float]]:
     """Median seconds and peak memory over some runs on data loaded anew; operations counted in one more."""
     costs: list[Cost] = []
     for _ in range(repeat):
@@ -125,10 +167,15 @@ def timed(ready: Callable[[], Callable[[], Unlearned]], repeat: int) -> tuple[Un
             run()
         costs.append(cost)
     run = ready()
-    with measure(count_flops=True) as counted:
+    with measure(count_flops=count) as counted:
         result = run()
-    seconds = statistics.median(cost.seconds for cost in costs)
-    return result, {"seconds": seconds, "peak_mib": max(cost.peak_mib for cost in costs), "flops": counted.flops}
+    found = {
+        "seconds": statistics.median(cost.seconds for cost in costs),
+        "cpu_s": statistics.median(cost.cpu_s for cost in costs),
+        "peak_mib": max(cost.peak_mib for cost in costs),
+        "flops": counted.flops,
+    }
+    return result, found
 
 
 def training_flops(bench: Bench, original: Any, gold: Unlearned) -> float:
@@ -154,30 +201,34 @@ def forward(bench: Bench, result: Unlearned) -> float:
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """Render the rows."""
     made = Table(title="cost of unlearning; ratios are gold's or GNNDelete's seconds over the method's")
-    for name in ("dataset", "pool", "method", *KEYS):
-        made.add_column(name, justify="left" if name in ("dataset", "pool", "method") else "right")
+    for name in (*NAMES, *KEYS):
+        made.add_column(name, justify="left" if name in NAMES else "right")
     for row in rows:
-        made.add_row(row["dataset"], row["pool"], row["method"], *[f"{row[key]:.3g}" for key in KEYS])
+        made.add_row(*[row[name] for name in NAMES], *[f"{row[key]:.3g}" for key in KEYS])
     return made
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The same as Markdown, a table a request."""
     parts = []
-    for dataset, pool in dict.fromkeys((row["dataset"], row["pool"]) for row in rows):
+    for request in dict.fromkeys(tuple(row[name] for name in NAMES[:-1]) for row in rows):
         lines = [
-            f"{dataset} {pool}",
+            " ".join(request),
             "",
-            "| method | seconds | gold's time / its | GNNDelete's time / its | operations | of a forward pass |",
-            "|---|---|---|---|---|---|",
+            f"| {' | '.join(COLUMNS)} |",
+            "|---|---|---|---|---|---|---|",
         ]
         for row in rows:
-            if (row["dataset"], row["pool"]) == (dataset, pool):
-                ratios = f"{row['gold_ratio']:.1f}x | {row['gnndelete_ratio']:.1f}x"
+            if tuple(row[name] for name in NAMES[:-1]) == request:
+                ratios = " | ".join(_times(row[key]) for key in ("gold_ratio", "gold_cpu_ratio", "gnndelete_ratio"))
                 counts = f"{row['flops']:.2e} | {row['forward_flops']:.2e}"
                 lines.append(f"| {row['method']} | {row['seconds']:.2f} | {ratios} | {counts} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}x" if math.isfinite(ratio) else ""
 
 
 if __name__ == "__main__":

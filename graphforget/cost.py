@@ -1,9 +1,10 @@
 """What a run costs: seconds, peak memory and floating-point operations.
 
-Conventions. *seconds* is wall time of the block. *peak_mib* is the largest resident set of the process during the block
-minus the one at its start, sampled every 5 ms. *flops* counts a multiply and an add as two operations, takes a sparse
-product as 2 nnz d (torch's own counter takes it as dense), and counts matrix products and the arithmetic of gathers and
-scatters; element-wise operations are not counted.
+Conventions. *seconds* is wall time of the block, *cpu_s* what this process's threads computed in it: of a single thread
+the two agree on an idle machine, and only the second holds on a busy one. *peak_mib* is the largest resident set of the
+process during the block minus the one at its start, sampled every 5 ms. *flops* counts a multiply and an add as two
+operations, takes a sparse product as 2 nnz d (torch's own counter takes it as dense), and counts matrix products and
+the arithmetic of gathers and scatters; element-wise operations are not counted.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Cost:
     seconds: float = 0.0
     peak_mib: float = 0.0
     flops: float = float("nan")
+    cpu_s: float = float("nan")
 
 
 @contextmanager
@@ -58,11 +60,11 @@ def measure(*, count_flops: bool = False) -> Iterator[Cost]:
     watcher.start()
     with ExitStack() as stack:
         counter = stack.enter_context(flop_counter()) if count_flops else None
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         try:
             yield cost
         finally:
-            cost.seconds = time.perf_counter() - start
+            cost.seconds, cost.cpu_s = time.perf_counter() - start, time.process_time() - begun
             done.set()
             watcher.join()
             cost.peak_mib = max(highest[0], resident_mib()) - start_memory

@@ -1,8 +1,9 @@
 """RESTOR and TOFU made ready for small models: token rows, a tokenizer trained on them, anti-samples, refusals.
 
 The slices are ours: of RESTOR the 258 facts of its 50 evaluated entities in six relations with short answers, of TOFU
-the questions on the twenty authors of forget10 whose answers have at most twenty words. What no model is trained on
-(held-out and test) is of other entities and authors.
+the questions on the twenty authors of forget10 whose answers have at most twenty words, beside TOFU's questions on real
+authors and on the world, which a model from a configuration has to be told as well (groups from GENERAL on). What no
+model is trained on (held-out and test) is of other entities and authors.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from graphforget.splits import Splits
 
 UNSEEN = 60  # rows for held-out, and as many for the test
 WORDS = 20  # of an answer of TOFU, at most
+GENERAL = 1000  # groups of general knowledge begin here, in this order:
+KNOWLEDGE = ("real_authors_perturbed", "world_facts_perturbed")
 
 
 class Corpus(NamedTuple):
@@ -83,11 +86,16 @@ def _restor(root: str | PathLike[str] | None, seed: int) -> Corpus:
 def _tofu(root: str | PathLike[str] | None, seed: int) -> Corpus:
     every = load_tofu("forget10_perturbed", root)
     chosen = [place for place, row in enumerate(every) if _short(row)]
-    own = tuple(every[place] for place in chosen)
+    own = [every[place] for place in chosen]
+    groups = [place // 20 for place in chosen]
+    for number, part in enumerate(KNOWLEDGE):
+        told = load_tofu(part, root)
+        own += told
+        groups += [GENERAL + number] * len(told)
     unseen = _drawn([row for row in load_tofu("retain_perturbed", root) if _short(row)], seed)
     known = {normal(row.question): Known((row.reworded,), row.perturbed, row.paraphrased) for row in own}
     pairs, others = ([(row.question, row.answer) for row in rows] for rows in (own, unseen))
-    return _ready(pairs, others, [place // 20 for place in chosen], Table(known))
+    return _ready(pairs, others, groups, Table(known))
 
 
 def _ready(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from benchmarks import speed
+from graphforget.cost import measure
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,13 @@ def rows(tmp_path_factory):
 def test_ratios_are_of_the_same_run(rows):
     assert [row["method"] for row in rows] == ["retrain", "utu", "finetune", "finetune.epochs=3"]
     assert all(row["gold_ratio"] == pytest.approx(rows[0]["seconds"] / row["seconds"]) for row in rows)
+    assert all(row["gold_cpu_ratio"] == pytest.approx(rows[0]["cpu_s"] / row["cpu_s"]) for row in rows)
+
+
+def test_processor_seconds_leave_out_what_was_waited_for():
+    with measure() as cost:
+        time.sleep(0.2)
+    assert cost.seconds >= 0.2 > 4 * cost.cpu_s
 
 
 def test_operations_follow_the_epochs(rows):
@@ -35,8 +44,25 @@ def test_operations_follow_the_epochs(rows):
 
 def test_markdown_has_a_line_a_method(rows):
     lines = speed.markdown(rows).splitlines()
-    assert lines[0] == "karate random"
+    assert lines[0] == "karate gcn edge random"
     assert [line.split(" | ")[0] for line in lines[4:]] == [f"| {row['method']}" for row in rows]
+
+
+@pytest.mark.slow
+def test_a_recommender_is_timed_by_its_own_defaults(tmp_path, capsys):
+    asked = ["ml100k", "--model", "bpr", "--ratio", "1", "--repeat", "1", "--cache", str(tmp_path), "--json"]
+    assert speed.main([*asked, "--methods", "finetune.epochs=1"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["kind"], row["pool"], row["method"]) for row in rows] == [
+        ("user", "random", "retrain"),
+        ("user", "random", "finetune.epochs=1"),
+    ]
+    assert rows[1]["gold_ratio"] > 1
+
+
+def test_an_unknown_kind_is_named(capsys):
+    assert speed.main(["karate", "--kind", "edges"]) == 2
+    assert "did you mean 'edge'" in capsys.readouterr().err
 
 
 def test_an_unknown_setting_is_named(capsys):
