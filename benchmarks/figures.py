@@ -120,6 +120,7 @@ GLANCES = (
     ("glance-regression", ("regression",)),
 )
 FIRST = "--also features_labels.order=first"
+POOLED = f"{REPORTED} --golds 2 --methods retrain finetune gradient_ascent fedaf d2dgn_calibrated"  # not ConDa's kinds
 FEDERATED = f"{REPORTED} --golds 2 --methods retrain finetune conda conda_released fed_eraser pga fedaf"
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
 LANGUAGE = f"{REPORTED} --golds 2"
@@ -232,6 +233,18 @@ SWEEPS = (
         "federated_digits_images",
         f"{REPORTED} --golds 2",
         "Digits with ten clients, one leaves, MLP, 40 rounds",
+    ),
+    Sweep(
+        "federated-digits-class",
+        "federated_digits_images",
+        f"--kind class {POOLED}",
+        "Digits with ten clients, one class leaves, MLP, 40 rounds",
+    ),
+    Sweep(
+        "federated-digits-sample",
+        "federated_digits_images",
+        f"--kind sample {POOLED}",
+        "Digits with ten clients, 10 % of the images leave, MLP, 40 rounds",
     ),
     Sweep(
         "federated-mnist", "federated_mnist", f"{FEDERATED}", "MNIST with ten clients, one leaves, small CNN, 20 rounds"
