@@ -244,7 +244,7 @@ SWEEPS = (
         "federated-digits-sample",
         "federated_digits_images",
         f"--kind sample {POOLED}",
-        "Digits with ten clients, 10 % of the images leave, MLP, 40 rounds",
+        "Digits with ten clients, half of one client's images leave, MLP, 40 rounds",
     ),
     Sweep(
         "federated-mnist", "federated_mnist", f"{FEDERATED}", "MNIST with ten clients, one leaves, small CNN, 20 rounds"
