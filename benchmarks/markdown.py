@@ -8,7 +8,7 @@ from benchmarks.cell import OPTIONAL
 from benchmarks.columns import ATTACKS, NAMES, Column, columns_for, in_floors, planted
 from benchmarks.glance import DISTANCES
 from benchmarks.runner import grouped, reasons
-from graphforget.metrics import mean_interval
+from graphforget.intervals import mean_interval
 from graphforget.report import Report, label
 
 

@@ -19,7 +19,7 @@ from benchmarks.columns import UTILITY, columns_for
 from benchmarks.runner import grouped, reasons
 from graphforget import page
 from graphforget.errors import GraphforgetError, missing_extra
-from graphforget.metrics import mean_interval
+from graphforget.intervals import mean_interval
 from graphforget.report import Report, label
 
 INK = "#010203"  # replaced by currentColor, so that pictures follow a light or dark page

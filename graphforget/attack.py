@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from graphforget import metrics
+from graphforget import checked, intervals, metrics
 from graphforget.errors import InputError
 
 FOLDS = 5
@@ -78,8 +78,8 @@ def threshold_attack(member_scores: Tensor, non_member_scores: Tensor, seed: int
         >>> threshold_attack(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0]))
         AttackResult(auc=1.0, low=1.0, high=1.0, tpr_at_1pct_fpr=nan, members=2, non_members=2)
     """
-    member = metrics.check_scores(member_scores, "member_scores").cpu()
-    other = metrics.check_scores(non_member_scores, "non_member_scores").cpu()
+    member = checked.scores(member_scores, "member_scores").cpu()
+    other = checked.scores(non_member_scores, "non_member_scores").cpu()
     # Equal scores share a place, so that a resample is two histograms and needs no sort.
     distinct, place = torch.cat([member, other]).unique(return_inverse=True)
 
@@ -87,7 +87,9 @@ def threshold_attack(member_scores: Tensor, non_member_scores: Tensor, seed: int
         above, below = (torch.bincount(each, minlength=len(distinct)) for each in (positive, negative))
         return int((above * (2 * below.cumsum(0) - below)).sum()) / (2 * len(positive) * len(negative))
 
-    value, low, high = metrics.bootstrap_interval(auc_of_places, place[: len(member)], place[len(member) :], seed=seed)
+    value, low, high = intervals.bootstrap_interval(
+        auc_of_places, place[: len(member)], place[len(member) :], seed=seed
+    )
     return AttackResult(value, low, high, tpr_at_1pct_fpr(member, other), len(member), len(other))
 
 
@@ -119,7 +121,7 @@ def posterior_attack(
         1.0
     """
     given = {"shadow_in": shadow_in, "shadow_out": shadow_out, "target_in": target_in, "target_out": target_out}
-    rows = {name: metrics.check_rows(each, name, columns=1).cpu() for name, each in given.items()}
+    rows = {name: checked.rows(each, name, columns=1).cpu() for name, each in given.items()}
     widths = {name: each.shape[1] for name, each in rows.items()}
     if len(set(widths.values())) > 1:
         raise InputError(f"the features must have one width d (got {widths}); take the same features everywhere")
@@ -204,8 +206,8 @@ def u_lira(
         >>> u_lira(scores, forgot, torch.tensor([3.0, 1.0]), torch.tensor([True, False])).log_ratio
         tensor([ 1., -1.], dtype=torch.float64)
     """
-    scores = metrics.check_rows(shadow_scores, "shadow_scores", columns=1).cpu()
-    target = metrics.check_scores(target_scores, "target_scores").cpu()
+    scores = checked.rows(shadow_scores, "shadow_scores", columns=1).cpu()
+    target = checked.scores(target_scores, "target_scores").cpu()
     forgot = _mask(shadow_forgot, scores, "shadow_forgot")
     if target.shape != scores.shape[1:]:
         raise InputError(
@@ -246,8 +248,8 @@ def lira(shadow_scores: Tensor, target_scores: Tensor, target_in: Tensor, seed: 
         >>> lira(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([5.0, 2.0]), torch.tensor([True, False])).auc
         1.0
     """
-    scores = metrics.check_rows(shadow_scores, "shadow_scores", columns=1).cpu()
-    target = metrics.check_scores(target_scores, "target_scores").cpu()
+    scores = checked.rows(shadow_scores, "shadow_scores", columns=1).cpu()
+    target = checked.scores(target_scores, "target_scores").cpu()
     if target.shape != scores.shape[1:]:
         raise InputError(f"target_scores must be [{scores.shape[1]}] (got {list(target.shape)}); align them")
     asked = _mask(target_in, target, "target_in")
@@ -312,7 +314,7 @@ def _labelled(inside: Tensor, outside: Tensor) -> tuple[Any, Any]:
 def _movement(before: Tensor, after: Tensor) -> Tensor:
     """[B, 2]: L2 distance of the posteriors and signed change of the class that counts."""
     length = metrics.activation_distance(before, after).cpu()
-    p, q = (metrics.check_rows(each, "outputs").cpu().softmax(1) for each in (before, after))
+    p, q = (checked.rows(each, "outputs").cpu().softmax(1) for each in (before, after))
     favoured = p.argmax(1) if p.shape[1] > 2 else torch.ones(len(p), dtype=torch.int64)
     return torch.stack([length, (p - q).gather(1, favoured[:, None])[:, 0]], 1)
 

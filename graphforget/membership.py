@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from torch import Tensor
 
-from graphforget import metrics
+from graphforget import checked
 from graphforget.attack import AttackResult, threshold_attack, zrf
 from graphforget.errors import InputError, unknown
 from graphforget.forget import ForgetSplit
@@ -52,7 +52,7 @@ def feature(name: str, outputs: Tensor, labels: Tensor) -> Tensor:
     """
     if name not in FEATURES:
         raise unknown("feature", name, FEATURES)
-    log_p = metrics.check_rows(outputs, "outputs").log_softmax(1)
+    log_p = checked.rows(outputs, "outputs").log_softmax(1)
     column = labels.to(log_p.device)[:, None]
     own = log_p.gather(1, column)[:, 0]
     if name == "correctness":
@@ -162,4 +162,4 @@ def attacked(
 
 
 def _table(values: Tensor, name: str) -> Tensor:
-    return metrics.check_rows(values[:, None] if values.dim() == 1 else values, name, columns=1).cpu()
+    return checked.rows(values[:, None] if values.dim() == 1 else values, name, columns=1).cpu()

@@ -1,4 +1,4 @@
-"""Figures that compare answers: ranking, classification, distance between two models, intervals.
+"""Figures that compare answers: ranking, classification, distance between two models.
 
 Outputs are logits [B, C] with C >= 2; a link prediction is [0, s], so s is its log-odds. Logarithms are natural and
 everything is computed in float64 on the device of the first argument. Nothing trains, prints or touches the global
@@ -11,26 +11,17 @@ Jensen-Shannon divergence (Bad Teaching's ``JSDiv`` averages over elements and i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 from scipy.stats import entropy
 from torch import Tensor
 
+from graphforget import checked
 from graphforget.errors import InputError
 
 LN2 = math.log(2.0)
-
-
-class Interval(NamedTuple):
-    """A figure and the bounds of its interval; the bounds are NaN where they cannot be known."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auc(positive: Tensor, negative: Tensor) -> float:
@@ -47,7 +38,7 @@ def auc(positive: Tensor, negative: Tensor) -> float:
         >>> auc(torch.tensor([0.9, 0.5]), torch.tensor([0.5, 0.1]))
         0.875
     """
-    positive, negative = check_scores(positive, "positive"), check_scores(negative, "negative").to(positive.device)
+    positive, negative = checked.scores(positive, "positive"), checked.scores(negative, "negative").to(positive.device)
     ranked = negative.sort().values
     below = torch.searchsorted(ranked, positive, right=False)
     not_above = torch.searchsorted(ranked, positive, right=True)
@@ -56,8 +47,8 @@ def auc(positive: Tensor, negative: Tensor) -> float:
 
 def auc_of_labels(scores: Tensor, labels: Tensor) -> float:
     """Return :func:`auc` of scores [N] with labels [N] in {0, 1}; both labels must occur."""
-    scores = check_scores(scores, "scores")
-    labels = _same_shape(check_scores(labels, "labels"), scores, "labels", "scores")
+    scores = checked.scores(scores, "scores")
+    labels = checked.same_shape(checked.scores(labels, "labels"), scores, "labels", "scores")
     positive, negative = labels == 1, labels == 0
     if not bool((positive | negative).all()) or not bool(positive.any()) or not bool(negative.any()):
         raise InputError(f"labels must be 0 or 1 and hold both (got {labels.unique().tolist()[:5]}); recode them")
@@ -73,7 +64,7 @@ def average_precision(positive: Tensor, negative: Tensor) -> float:
         >>> average_precision(torch.tensor([3.0, 1.0]), torch.tensor([2.0]))  # (1/1 + 2/3) / 2
         0.8333333333333333
     """
-    positive, negative = check_scores(positive, "positive"), check_scores(negative, "negative").to(positive.device)
+    positive, negative = checked.scores(positive, "positive"), checked.scores(negative, "negative").to(positive.device)
     hits = len(positive) - torch.searchsorted(positive.sort().values, positive)
     misses = len(negative) - torch.searchsorted(negative.sort().values, positive)
     return float((hits.double() / (hits + misses).double()).mean())
@@ -81,7 +72,7 @@ def average_precision(positive: Tensor, negative: Tensor) -> float:
 
 def accuracy(outputs: Tensor, labels: Tensor) -> float:
     """Return the share of outputs [B, C] whose largest logit is at the label [B] (the first of equal ones)."""
-    outputs = check_rows(outputs, "outputs")
+    outputs = checked.rows(outputs, "outputs")
     return float((outputs.argmax(1) == _labels(labels, outputs)).double().mean())
 
 
@@ -98,7 +89,7 @@ def f1_macro(outputs: Tensor, labels: Tensor) -> float:
         >>> f1_macro(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]))  # (2/3 + 0) / 2
         0.3333333333333333
     """
-    outputs = check_rows(outputs, "outputs")
+    outputs = checked.rows(outputs, "outputs")
     labels, classes = _labels(labels, outputs), outputs.shape[1]
     predicted = outputs.argmax(1)
     both = torch.bincount(labels, minlength=classes) + torch.bincount(predicted, minlength=classes)
@@ -160,8 +151,8 @@ def spearman(scores_a: Tensor, scores_b: Tensor) -> float:
         >>> spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 100.0, 1000.0]))
         1.0
     """
-    a = check_scores(scores_a, "scores_a")
-    b = _same_shape(check_scores(scores_b, "scores_b"), a, "scores_b", "scores_a")
+    a = checked.scores(scores_a, "scores_a")
+    b = checked.same_shape(checked.scores(scores_b, "scores_b"), a, "scores_b", "scores_a")
     a, b = _centred_ranks(a), _centred_ranks(b)
     scale = math.sqrt(float(a.square().sum()) * float(b.square().sum()))
     return float((a * b).sum()) / scale if scale else math.nan
@@ -200,7 +191,7 @@ def wasserstein(outputs_a: Tensor, outputs_b: Tensor) -> float:
     """
     from scipy.stats import wasserstein_distance
 
-    a, b = check_rows(outputs_a, "outputs_a", columns=1).cpu(), check_rows(outputs_b, "outputs_b", columns=1).cpu()
+    a, b = checked.rows(outputs_a, "outputs_a", columns=1).cpu(), checked.rows(outputs_b, "outputs_b", columns=1).cpu()
     if a.shape[1] != b.shape[1]:
         raise InputError(f"both must have the same columns (got {a.shape[1]} and {b.shape[1]})")
     each = [float(wasserstein_distance(p.numpy(), q.numpy())) for p, q in zip(a.T, b.T, strict=True)]
@@ -223,8 +214,8 @@ def mi_ratio(before: Tensor, after: Tensor) -> float:
         >>> mi_ratio(torch.tensor([0.75, 0.5]), torch.tensor([0.25, 0.5]))
         2.0
     """
-    first = check_scores(before, "before")
-    second = _same_shape(check_scores(after, "after"), first, "after", "before")
+    first = checked.scores(before, "before")
+    second = checked.same_shape(checked.scores(after, "after"), first, "after", "before")
     for name, values in (("before", first), ("after", second)):
         low, high = float(values.min()), float(values.max())
         if low < 0 or high > 1:
@@ -281,7 +272,7 @@ def klom(unlearned: Tensor, oracle: Tensor, bins: int = 20) -> Tensor:
         >>> klom(torch.zeros(50, 2), torch.zeros(50, 2))
         tensor([0., 0.], dtype=torch.float64)
     """
-    a, b = check_rows(unlearned, "unlearned", columns=1), check_rows(oracle, "oracle", columns=1)
+    a, b = checked.rows(unlearned, "unlearned", columns=1), checked.rows(oracle, "oracle", columns=1)
     if a.shape[1] != b.shape[1]:
         raise InputError(f"both must have one column an element (got {a.shape[1]} and {b.shape[1]}); align them")
     found = []
@@ -307,108 +298,21 @@ def verification_error(state_a: Mapping[str, Tensor], state_b: Mapping[str, Tens
     total = 0.0
     for key in common:
         a, b = state_a[key].detach().double(), state_b[key].detach().double()
-        difference = a - _same_shape(b, a, f"state_b[{key!r}]", "state_a's")
+        difference = a - checked.same_shape(b, a, f"state_b[{key!r}]", "state_a's")
         if not bool(difference.isfinite().all()):
             raise InputError(f"parameter {key!r} must be finite in both states (got NaN or infinity); did one diverge?")
         total += float(torch.linalg.vector_norm(difference))
     return total
 
 
-def bootstrap_interval(
-    statistic: Callable[..., float], *samples: Tensor, level: float = 0.95, repeats: int = 1000, seed: int = 0
-) -> Interval:
-    """Return a statistic and its percentile bootstrap interval.
-
-    Args:
-        statistic: called with the samples, then with resampled ones; it sees their dtype and device.
-        samples: tensors [N_k, ...], each resampled by itself along dim 0; paired values go into one tensor [N, 2].
-        level: coverage in (0, 1).
-        repeats: resamples; the same seed draws the same ones on every device.
-        seed: of a generator of its own.
-
-    Raises:
-        InputError: no or an empty sample, NaN in one, a level outside (0, 1), no repeats.
-
-    Example:
-        >>> bootstrap_interval(lambda sample: float(sample.mean()), torch.ones(5))
-        Interval(value=1.0, low=1.0, high=1.0)
-    """
-    _check_level(level)
-    if repeats < 1 or not samples:
-        raise InputError(f"at least one sample and one repeat are needed (got {len(samples)} and {repeats})")
-    for place, sample in enumerate(samples):
-        if not sample.dim() or not sample.numel() or bool(sample.isnan().any()):
-            shape = list(sample.shape)
-            raise InputError(f"sample {place} must be filled and free of NaN (got shape {shape}); drop the NaN rows")
-    rng = torch.Generator().manual_seed(seed)
-    found = torch.empty(repeats, dtype=torch.float64)
-    for repeat in range(repeats):
-        drawn = [torch.randint(len(sample), (len(sample),), generator=rng) for sample in samples]
-        found[repeat] = statistic(*(each[rows.to(each.device)] for each, rows in zip(samples, drawn, strict=True)))
-    low, high = (float(found.quantile(tail)) for tail in ((1 - level) / 2, (1 + level) / 2))
-    return Interval(float(statistic(*samples)), low, high)
-
-
-def mean_interval(values: Sequence[float] | Tensor, level: float = 0.95) -> Interval:
-    """Return the mean of values [N] and its Student t interval; one value has NaN bounds.
-
-    Example:
-        >>> [round(bound, 3) for bound in mean_interval([1.0, 2.0, 3.0])]  # 2 -+ 4.303 / sqrt 3
-        [2.0, -0.484, 4.484]
-    """
-    _check_level(level)
-    found = check_scores(values, "values")
-    mean, count = float(found.mean()), len(found)
-    if count == 1:
-        return Interval(mean, math.nan, math.nan)
-    half = float(stdtrit(count - 1, (1 + level) / 2)) * float(found.std()) / math.sqrt(count)
-    return Interval(mean, mean - half, mean + half)
-
-
-def paired_interval(a: Sequence[float] | Tensor, b: Sequence[float] | Tensor, level: float = 0.95) -> Interval:
-    """Return :func:`mean_interval` of a - b [N], paired by position (by seed, by request)."""
-    first = check_scores(a, "a")
-    return mean_interval(first - _same_shape(check_scores(b, "b"), first, "b", "a"), level)
-
-
-def check_scores(values: Sequence[float] | Tensor, name: str) -> Tensor:
-    """Return values [N] in float64 without gradient; raise if empty, not a vector or NaN."""
-    found = torch.as_tensor(values, dtype=torch.float64).detach()
-    if found.dim() != 1 or not len(found):
-        raise InputError(f"{name} must be a vector [N], N >= 1 (got shape {list(found.shape)}); flatten or fill it")
-    if bool(found.isnan().any()):
-        bad = int(found.isnan().sum())
-        raise InputError(f"{name} must be free of NaN (got {bad} in {len(found)} values); drop or mend them")
-    return found
-
-
-def check_rows(values: Tensor, name: str, columns: int = 2) -> Tensor:
-    """Return values [B, C >= columns] in float64 without gradient; raise if empty, of another shape or not finite."""
-    found = torch.as_tensor(values, dtype=torch.float64).detach()
-    if found.dim() != 2 or not len(found) or found.shape[1] < columns:
-        hint = "; a link score s is the row [0, s]" if columns == 2 else ""
-        raise InputError(f"{name} must be [B >= 1, C >= {columns}] (got shape {list(found.shape)}); reshape it{hint}")
-    if not bool(found.isfinite().all()):
-        bad = int((~found.isfinite()).any(1).sum())
-        raise InputError(f"{name} must be finite (got NaN or infinity in {bad} of {len(found)} rows); did it diverge?")
-    return found
-
-
 def _pair(outputs_a: Tensor, outputs_b: Tensor) -> tuple[Tensor, Tensor]:
-    a = check_rows(outputs_a, "the first outputs")
-    return a, _same_shape(check_rows(outputs_b, "the second outputs"), a, "the second outputs", "the first")
+    a = checked.rows(outputs_a, "the first outputs")
+    return a, checked.same_shape(checked.rows(outputs_b, "the second outputs"), a, "the second outputs", "the first")
 
 
 def _log_pair(outputs_a: Tensor, outputs_b: Tensor) -> tuple[Tensor, Tensor]:
     a, b = _pair(outputs_a, outputs_b)
     return a.log_softmax(1), b.log_softmax(1)
-
-
-def _same_shape(value: Tensor, like: Tensor, name: str, other: str) -> Tensor:
-    if value.shape != like.shape:
-        shapes = f"{list(value.shape)} and {list(like.shape)}"
-        raise InputError(f"{name} must have the shape of {other} (got {shapes}); ask both about the same elements")
-    return value.to(like.device)
 
 
 def _labels(labels: Tensor, outputs: Tensor) -> Tensor:
@@ -429,8 +333,3 @@ def _centred_ranks(values: Tensor) -> Tensor:
     last = count.cumsum(0)  # rank of the last of equal values, from 1
     middle: Tensor = last.double() - (count.double() - 1) / 2
     return middle[place] - (len(values) + 1) / 2
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level must be inside (0, 1) (got {level}); 0.95 is usual")

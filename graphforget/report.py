@@ -15,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from graphforget.errors import InputError
-from graphforget.metrics import mean_interval
+from graphforget.intervals import mean_interval
 
 ORIGINAL = "original"
 ROLES = (ORIGINAL, "gold", "gold_other_seed", "unlearned")

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from graphforget import attack, metrics
+from graphforget import attack, intervals, metrics
 from graphforget.errors import InputError
 
 
@@ -45,7 +45,7 @@ def test_threshold_interval_is_the_plain_bootstrap_of_the_auc():
     member, other = (normal(40) * 2).round(), (normal(30, seed=1) * 2).round()  # many ties
     found = attack.threshold_attack(member, other, seed=7)
     assert (found.auc, found.low, found.high) == pytest.approx(
-        tuple(metrics.bootstrap_interval(metrics.auc, member, other, seed=7))
+        tuple(intervals.bootstrap_interval(metrics.auc, member, other, seed=7))
     )
 
 

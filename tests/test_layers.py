@@ -23,7 +23,8 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 # From the ground up. A name without a dot is graphforget.NAME; "door" is graphforget/__init__.py, as others import it.
 LADDER = """
 errors
-kernels losses metrics unpickle resolve page folders
+checked
+kernels losses metrics intervals unpickle resolve page folders
 download idx
 graph sparse
 forget splits

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from graphforget import attack, metrics
+from graphforget import attack, intervals, metrics
 from graphforget.deletion.answers import Answers
 from graphforget.deletion.samples import REPEATS, Part, Resampler
 from graphforget.deletion.verdict import Check, Judge
 from graphforget.evidence import mean
-from graphforget.metrics import Interval
+from graphforget.intervals import Interval
 
 RESOLUTION = 1e-9  # of a divergence: golds of a closed-form model are equal up to rounding, and so is a right answer
 CHANCE_AUC, CHANCE_TPR = 0.5, 0.01
@@ -198,7 +198,7 @@ def everyone(answers: Answers, part: Part) -> Tensor:
 
 def resampled(figure: Figure, *rows: Tensor, seed: int) -> Interval:
     """A figure of rows that are resampled one by one."""
-    return metrics.bootstrap_interval(figure, *rows, repeats=REPEATS, seed=seed)
+    return intervals.bootstrap_interval(figure, *rows, repeats=REPEATS, seed=seed)
 
 
 def _point(value: float) -> Interval:

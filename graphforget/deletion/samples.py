@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
-from graphforget.metrics import Interval, bootstrap_interval
+from graphforget.intervals import Interval, bootstrap_interval
 from graphforget.task import Batch
 
 REPEATS = 400  # resamples; our default

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from graphforget.errors import InputError
-from graphforget.metrics import Interval
+from graphforget.intervals import Interval
 
 Outcome = Literal["pass", "inconclusive", "fail"]
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.svm import SVC
 from torch import Tensor
 
-from graphforget import metrics
+from graphforget import checked
 from graphforget.evidence import thinned
 
 PENALTY = 3.0  # C of the published code, with a radial kernel
@@ -31,7 +31,7 @@ def svc_attack(member: Tensor, other: Tensor, asked: Tensor) -> float:
         >>> svc_attack(torch.zeros(20), torch.ones(20), torch.tensor([0.0, 0.1, 1.0, 0.9]))
         0.5
     """
-    sides = [metrics.check_scores(each, name).cpu() for each, name in ((member, "member"), (other, "other"))]
+    sides = [checked.scores(each, name).cpu() for each, name in ((member, "member"), (other, "other"))]
     size = min(len(side) for side in sides)
     rows = [side[thinned(len(side))] for side in sides]
     rows = [side[torch.linspace(0, len(side) - 1, min(size, len(side))).round().long()] for side in rows]
@@ -39,5 +39,5 @@ def svc_attack(member: Tensor, other: Tensor, asked: Tensor) -> float:
     label = torch.cat([torch.ones(len(rows[0])), torch.zeros(len(rows[1]))])
     middle, scale = losses.mean(), losses.std(correction=0).clamp(min=1e-12)
     machine = SVC(C=PENALTY, kernel="rbf").fit(((losses - middle) / scale)[:, None].numpy(), label.numpy())
-    found = machine.predict(((metrics.check_scores(asked, "asked").cpu() - middle) / scale)[:, None].numpy())
+    found = machine.predict(((checked.scores(asked, "asked").cpu() - middle) / scale)[:, None].numpy())
     return float(found.mean())

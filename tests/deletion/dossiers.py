@@ -10,7 +10,7 @@ from graphforget.deletion.dossier import CostLine, Dossier, RequestLine, Version
 from graphforget.deletion.samples import histograms
 from graphforget.deletion.verdict import Judge, Thresholds, decide
 from graphforget.deletion.verify import NO_GOLD, Verification
-from graphforget.metrics import Interval
+from graphforget.intervals import Interval
 
 
 def verification(value: float = 1.1, *, subjects: int = 40, golds: int = 3) -> Verification:

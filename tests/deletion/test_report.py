@@ -12,7 +12,7 @@ from graphforget.deletion import pictures
 from graphforget.deletion.dossier import RequestLine
 from graphforget.deletion.report import STATUS, render
 from graphforget.deletion.verdict import Judge, Thresholds
-from graphforget.metrics import Interval
+from graphforget.intervals import Interval
 from tests.deletion.dossiers import dossier, verification
 
 VOID = {"meta", "rect", "circle", "line", "polyline", "br"}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from graphforget.deletion.verdict import MEANING, Check, Judge, Thresholds, decide
 from graphforget.errors import InputError
-from graphforget.metrics import Interval
+from graphforget.intervals import Interval
 
 JUDGE = Judge(Thresholds(), subjects=100)
 POINT = (math.nan, math.nan)
