@@ -12,6 +12,7 @@ from benchmarks import runner
 from benchmarks.pool import THREADS, stream
 from graphforget.errors import InputError, MissingExtra, PeerLost
 
+COSTS = ("seconds", "cpu_s", "peak_mib")
 PAIRS = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)]
 
 
@@ -62,17 +63,25 @@ def test_ray_gives_the_same(monkeypatch):
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     assert sorted(stream(range, [1, 2, 3], workers=2, on_ray=True)) == PAIRS
     assert dict(stream(threads, THREADS, workers=2, on_ray=True)) == dict.fromkeys(THREADS, "1")
+    with pytest.raises(PeerLost, match="run the same command again"):
+        list(stream(os._exit, [3], workers=2, on_ray=True))
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(stream(int, ["x"], workers=2, on_ray=True))
 
 
 @pytest.mark.slow
-def test_a_sweep_on_processes_writes_the_rows_of_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [("--workers", "2"), ("--workers", "2", "--ray")])
+def test_a_sweep_on_many_processes_writes_the_rows_of_one(more, tmp_path, monkeypatch):
+    if "--ray" in more:
+        pytest.importorskip("ray")
+        monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     words = ["--methods", "retrain", "finetune", "--seeds", "3", "4", "--golds", "2", "--ratio", "10", "--epochs", "6"]
 
     def rows(name: str, *more: str) -> list[str]:
         out = tmp_path / f"{name}.jsonl"
         assert runner.main("karate", [*words, "--cache", str(tmp_path / name), "--out", str(out), *more]) == 0
         kept = [json.loads(line) for line in out.read_text().splitlines()]
-        return sorted(json.dumps(row) for row in kept if row["metric"] not in ("seconds", "peak_mib"))
+        return sorted(json.dumps(row) for row in kept if row["metric"] not in COSTS)
 
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
-    assert rows("pool", "--workers", "2") == rows("one")
+    assert rows("pool", *more) == rows("one")
