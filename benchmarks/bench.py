@@ -19,6 +19,7 @@ from benchmarks.cell import Cell
 from benchmarks.domains import Asked, Domain, Drawn
 from graphforget import catalog
 from graphforget.cost import Cost, measure
+from graphforget.folders import BadFile
 from graphforget.forget import ForgetSplit
 from graphforget.methods.retrain import Retrain
 from graphforget.report import Row
@@ -167,7 +168,10 @@ class Bench:
     def _cached(self, role: str, seed: int, make: Callable[[TrainRecord], nn.Module]) -> tuple[nn.Module, Cost]:
         path, model = self.path(role, seed), self.blank(seed)
         if path.exists() and path.with_suffix(".json").exists():
-            model.load_state_dict(load_file(path, device=self.device))
+            try:
+                model.load_state_dict(load_file(path, device=self.device))
+            except RuntimeError as error:
+                raise BadFile(path, "it holds a model of other shapes (older data or code)", "delete it") from error
             kept = json.loads(path.with_suffix(".json").read_text())
             fields = ("seconds", "peak_mib", "flops", "cpu_s")
             return model.eval(), Cost(**{name: kept[name] for name in fields if name in kept})

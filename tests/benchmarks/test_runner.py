@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from safetensors.torch import save_file
 
 from benchmarks import figures, markdown, report, runner
+from benchmarks.arguments import parse
+from benchmarks.bench import Bench
+from benchmarks.cell import plan
 from benchmarks.graphs import GRAPHS
 from graphforget.report import Report
 from graphforget.train import Recipe
@@ -88,6 +92,18 @@ def test_a_pool_smaller_than_the_request_is_an_error_with_both_numbers(small, ca
     words, _ = small
     assert runner.main("karate", ["--methods", "utu", "--count", "60", "--pool", "out", *words]) == 2
     assert "60" in capsys.readouterr().err
+
+
+def test_a_cached_model_of_other_shapes_is_named(small, capsys):
+    words, folder = small
+    cell = next(plan("karate", parse("karate", [*METHODS, *words])[0]))
+    bench = Bench(cell, None, folder / "cache")
+    path = bench.path("original", 1000 * cell.seed)
+    path.parent.mkdir()
+    save_file({name: value[:1].clone() for name, value in bench.blank(3).state_dict().items()}, path)
+    path.with_suffix(".json").write_text("{}")
+    assert runner.main("karate", [*METHODS, *words]) == 2
+    assert path.name in capsys.readouterr().err.replace("\n", "")
 
 
 def test_the_page_and_the_table_show_every_model(small):
