@@ -42,7 +42,7 @@ calibrate
 remembered
 unlearner
 local
-attack relearn
+attack relearn comeback
 membership
 cost
 report

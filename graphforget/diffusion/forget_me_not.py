@@ -40,7 +40,7 @@ class ForgetMeNot(Unlearner):
 
     group: str = "esd-all"
     epochs: int = 35
-    lr: float = 3e-4
+    lr: float = 1e-4
     batch_size: int = 16
 
     paper: ClassVar[str] = "arXiv:2303.17591"
