@@ -77,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("dataset", nargs="?", default="digits", help=f"one of {', '.join(QUESTIONS)} (digits)")
-    add("--methods", nargs="+", default=None, metavar="KEY[.FIELD=VALUE,...]", help="methods, else those that are usual")
+    add(
+        "--methods", nargs="+", default=None, metavar="KEY[.FIELD=VALUE,...]", help="methods, else those that are usual"
+    )
     add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="seeds of split, request and models")
     add("--data-root", type=Path, default=None, help="folder of the data sets")
     add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals and golds")

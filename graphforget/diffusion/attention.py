@@ -19,7 +19,9 @@ def cross_attentions(model: nn.Module) -> dict[str, Any]:
     Raises:
         NotApplicable: the model has none.
     """
-    found = {name: module for name, module in model.named_modules() if name.endswith("attn2") and hasattr(module, "to_q")}
+    found = {
+        name: module for name, module in model.named_modules() if name.endswith("attn2") and hasattr(module, "to_q")
+    }
     if not found:
         raise NotApplicable("forgetting by attention needs cross-attention, blocks named 'attn2' (got none); use esd")
     return found

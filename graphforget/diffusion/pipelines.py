@@ -183,7 +183,9 @@ def _index(path: Path) -> dict[str, Any]:
         ("tokenizer", "a tokenizer"),
     ):
         if name not in parts or not (path / name).is_dir():
-            raise InputError(f"the pipeline in {path} needs {what} (got no {name!r}); add it and save the pipeline again")
+            raise InputError(
+                f"the pipeline in {path} needs {what} (got no {name!r}); add it and save the pipeline again"
+            )
     for name, part in parts.items():
         if part[0] not in TRUSTED:
             raise InputError(f"{file} names a class outside {' and '.join(TRUSTED)} for {name!r} (got {part[0]!r})")

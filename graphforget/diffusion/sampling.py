@@ -152,4 +152,3 @@ def handover(steps: int, psi: float) -> int:
     if not 0 <= psi <= 1:
         raise InputError(f"psi, the original's share of the steps, must lie in [0, 1] (got {psi})")
     return math.floor(round(steps * psi, 9))
-

@@ -105,7 +105,9 @@ class NoisePrediction(ValueTask[Samples], SampleTask):
 
         return ask
 
-    def noised(self, context: Samples, batch: Batch, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    def noised(
+        self, context: Samples, batch: Batch, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """(x_t [B, C, H, W], t [B], c [B]) of a batch: what a model is called with."""
         rows, t, c = batch.index
         x = cast(Samples, batch.input if batch.input is not None else context).x[rows].to(device)

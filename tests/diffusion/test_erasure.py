@@ -159,11 +159,16 @@ def test_forget_me_not_is_the_norm_of_the_hooked_attention():
     )
     (seen,) = attended(model, lambda: model(x, t, c))
     handle.remove()
-    q, k = (block.head_to_batch_dim(layer(value)) for layer, value in ((block.to_q, heard["x"]), (block.to_k, heard["words"])))
+    q, k = (
+        block.head_to_batch_dim(layer(value))
+        for layer, value in ((block.to_q, heard["x"]), (block.to_k, heard["words"]))
+    )
     scores = block.get_attention_scores(q, k).view(seen.shape)
     assert torch.allclose(seen, scores, atol=1e-6)
     assert torch.allclose(seen.sum(-1), torch.ones(()))
-    assert float(attention_norm(model, x, t, c).detach()) == pytest.approx(float(scores[..., 1].norm().detach()), rel=1e-5)
+    assert float(attention_norm(model, x, t, c).detach()) == pytest.approx(
+        float(scores[..., 1].norm().detach()), rel=1e-5
+    )
 
 
 def test_forget_me_not_is_zero_without_attention_to_the_word():
