@@ -169,7 +169,7 @@ def curves(report: Report) -> dict[str, Comeback]:
     for role, method in report.models():
         rows = report.select(role=role, method=method)
         points: dict[str, dict[float, float]] = {"relearned": {}, "guided": {}}
-        for kind, at in ((kind, at) for kind in points for at in (STEPS if kind == "relearned" else PSIS)):
+        for kind, at in [*(("relearned", n) for n in STEPS), *(("guided", psi) for psi in PSIS)]:
             values = [row["value"] for row in rows if row["metric"] == f"{kind}@{at:g}"]
             if values:
                 points[kind][at] = sum(values) / len(values)

@@ -21,7 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphforget.diffusion.erasure import (
-    Noised, anchor_of, check_names, check_weights, concepts_of, keeping, of_data, of_model, predictions,
+    Noised,
+    anchor_of,
+    check_names,
+    check_weights,
+    concepts_of,
+    keeping,
+    of_data,
+    of_model,
+    predictions,
     train_only,
 )  # fmt: skip
 from graphforget.diffusion.models import NULL

@@ -1,8 +1,8 @@
 """What the erasure methods share: which concept, which parameters, and noised images to train on.
 
-Images to train on are the data's own, noised (``source="data"``), or drawn from a model by guided sampling and caught on
-their way (``source="sampled"``, as the papers do; no data are read). Drawing costs a whole run of the sampler, so a pool
-of runs is drawn at once and used for many steps: our default.
+Images to train on are the data's own, noised (``source="data"``), or drawn from a model by guided sampling and caught
+on their way (``source="sampled"``, as the papers do; no data are read). Drawing costs a whole run of the sampler, so a
+pool of runs is drawn at once and used for many steps: our default.
 """
 
 from __future__ import annotations

@@ -27,7 +27,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphforget.diffusion.erasure import (
-    check_names, check_weights, concepts_of, keeping, of_data, of_model, predictions, train_only,
+    check_names,
+    check_weights,
+    concepts_of,
+    keeping,
+    of_data,
+    of_model,
+    predictions,
+    train_only,
 )  # fmt: skip
 from graphforget.diffusion.models import NULL
 from graphforget.diffusion.task import NoisePrediction

@@ -108,7 +108,7 @@ class Pipeline:
 
 
 def load(folder: str | PathLike[str], prompts: Sequence[str]) -> Pipeline:
-    """Load a text-to-image pipeline whose UNet reads encoded prompts (Stable Diffusion 1 and 2, and what is built alike).
+    """Load a text-to-image pipeline whose UNet reads encoded prompts, built like Stable Diffusion 1 and 2.
 
     Args:
         folder: with model_index.json, as ``save_pretrained`` writes it.

@@ -121,7 +121,7 @@ class NoisePrediction(ValueTask[Samples], SampleTask):
     def evaluate(
         self, model: nn.Module, context: Samples, view: Samples, reference: Tensor | None = None
     ) -> dict[str, float]:
-        """mse of the noise; with gold's predictions the distance to gold."""
+        """The error of the noise, mse; with gold's predictions the distance to gold."""
         batch = self.elements(context, view)
         outputs = self.teacher(model, context)(batch)
         found = {"mse": float(self.criterion(outputs, batch).mean())}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from graphforget import metrics
@@ -35,6 +34,7 @@ class Regression(ValueTask[Samples], SampleTask):
         error: ``l1`` or ``mse``, the loss that models are trained with.
 
     Example:
+        >>> import torch
         >>> data = Samples(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]]))
         >>> task = Regression()
         >>> task.evaluate(torch.nn.Identity(), data, data)

@@ -182,9 +182,7 @@ def _losses(task: Task[Any], model: nn.Module) -> Callable[[tuple[Samples, Batch
     return lambda asked: task.loss(model, *asked)
 
 
-def _shuffled(
-    task: Task[Samples], view: Samples, size: int, rng: torch.Generator
-) -> Iterator[tuple[Samples, Batch]]:
+def _shuffled(task: Task[Samples], view: Samples, size: int, rng: torch.Generator) -> Iterator[tuple[Samples, Batch]]:
     whole = task.elements(view, view)
     for rows in torch.randperm(whole.size, generator=rng).split(size):
         if len(rows) > 1:  # batch norm cannot train on a single row

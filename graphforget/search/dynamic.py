@@ -6,9 +6,9 @@
     a_t = 2 (T - t + 1) - (T + 1) (H_T - H_{t-1}),   H_t = sum_{i <= t} 1/i          (rank)
     a_t = 2 t - T - 1                                                                (linear)
 
-then min-max to [0, 255]. The equations are those that are commonly given for Bilen et al. (CVPR 2016), recalled and not
-checked against the paper. EmoNAS (arXiv:2303.13653) turns clips of a face into one image so; of a clip that stands still
-nothing is left, and the image is 0.
+then min-max to [0, 255]. The equations are those that are commonly given for Bilen et al. (CVPR 2016), recalled and
+not checked against the paper. EmoNAS (arXiv:2303.13653) turns clips of a face into one image so; of a clip that stands
+still nothing is left, and the image is 0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Cells, mixed and discrete, and the networks made of them (DARTS; Liu et al., arXiv:1806.09055).
 
-Written after the search engine of quark0/darts (commit f276dd3): the same eight operations, two inputs a cell, reduction
-cells at 1/3 and 2/3 of the depth, a stem of three times the width. One deviation: the pools of a discrete cell keep the
-batch norm without weights that mixed ones have, so that one-hot weights reproduce the discrete cell exactly.
+Written after the search engine of quark0/darts (commit f276dd3): the same eight operations, two inputs a cell,
+reduction cells at 1/3 and 2/3 of the depth, a stem of three times the width. One deviation: the pools of a discrete
+cell keep the batch norm without weights that mixed ones have, so that one-hot weights reproduce the discrete cell
+exactly.
 """
 
 from __future__ import annotations
@@ -191,9 +192,7 @@ class CellNet(nn.Module):
     ) -> None:
         super().__init__()
         if layers < 3 or width < 2 or nodes < 1:
-            raise InputError(
-                f"a network needs at least 3 cells of width 2 and 1 node (got {layers}, {width}, {nodes})"
-            )
+            raise InputError(f"a network needs at least 3 cells of width 2 and 1 node (got {layers}, {width}, {nodes})")
         affine = genotype is not None
         self.layers, self.nodes = layers, nodes if genotype is None else len(genotype.normal) // 2
         self.stem = nn.Sequential(nn.Conv2d(shape[0], 3 * width, 3, padding=1, bias=False), nn.BatchNorm2d(3 * width))
@@ -257,7 +256,7 @@ def genotype_of(mixing: Tensor) -> Genotype:
         while place < len(weights):
             rows = weights[place : place + states, 1:]  # none is left out
             best = rows.max(1)
-            order = sorted(range(states), key=lambda state: -float(best.values[state]))[:2]  # noqa: B023 - used at once
+            order = sorted(range(states), key=lambda state: -float(best.values[state]))[:2]
             edges += [(NAMES[1 + int(best.indices[state])], state) for state in sorted(order)]
             place, states = place + states, states + 1
         found.append(tuple(edges))

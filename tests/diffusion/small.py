@@ -84,7 +84,8 @@ def write_pipeline(folder, *, safe: bool = True) -> None:
         unet = UNet2DConditionModel(
             sample_size=4, in_channels=4, out_channels=4, block_out_channels=(8, 8), layers_per_block=1,
             norm_num_groups=4, cross_attention_dim=16, attention_head_dim=4,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )  # fmt: skip
         vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4, sample_size=4)
     pipeline = StableDiffusionPipeline(

@@ -130,7 +130,8 @@ def test_the_found_network_can_be_trained_from_scratch():
 @pytest.mark.parametrize("size", [5, 7, 8])
 def test_odd_sides_are_halved_upward(size):
     one = (("skip_connect", 0), ("avg_pool_3x3", 1), ("dil_conv_3x3", 0), ("sep_conv_5x5", 2))
-    assert CellNet((3, size, size), 4, Genotype(one, one), width=4, layers=4)(torch.zeros(2, 3, size, size)).shape == (2, 4)
+    net = CellNet((3, size, size), 4, Genotype(one, one), width=4, layers=4)
+    assert net(torch.zeros(2, 3, size, size)).shape == (2, 4)
 
 
 @pytest.mark.parametrize(
