@@ -178,21 +178,59 @@ def curves(report: Report) -> dict[str, Comeback]:
     return found
 
 
-def table(report: Report) -> Table:
-    """Lay the figures out, a line a model."""
-    made = Table(title="AUC of the forgotten against the never seen, 95 % interval over seeds")
-    columns = ["relearned@0", "relearned@5", "relearned@20", "relearned@50", "guided@0.15", "guided@0.35"]
-    for column in ("model", *columns, "steps to halfway", "psi to halfway", "seconds"):
-        made.add_column(column, justify="left" if column == "model" else "right")
-    mean = curves(report)
+SHOWN = {
+    "relearned@0": "at once",
+    "relearned@2": "2 steps",
+    "relearned@5": "5 steps",
+    "relearned@50": "50 steps",
+    "guided@0.15": "psi .15",
+    "guided@0.35": "psi .35",
+}
+HEAD = ("model", *SHOWN.values(), "steps to halfway", "psi to halfway")
+
+
+def lines_of(report: Report) -> list[list[str]]:
+    """The cells of a table of one data set, a line a model."""
+    mean, found = curves(report), []
     level = halfway(mean)
     for (role, method), (name, curve) in zip(report.models(), mean.items(), strict=True):
-        values = [[row["value"] for row in report.select(role=role, method=method, metric=c)] for c in columns]
-        cost = [row["value"] for row in report.select(role=role, method=method, metric="seconds")]
-        cells = [_interval(each) for each in values]
-        cells += [f"{curve.steps_to(level):g}", f"{curve.psi_to(level):g}", f"{sum(cost) / max(len(cost), 1):.1f}"]
-        made.add_row(name, *cells)
+        values = [[row["value"] for row in report.select(role=role, method=method, metric=c)] for c in SHOWN]
+        ends = [_reached(curve.steps_to(level)), _reached(curve.psi_to(level))]
+        found.append([name, *(_interval(each) for each in values), *ends])
+    return found
+
+
+def table(report: Report) -> Table:
+    """Lay the figures out for a terminal."""
+    made = Table(title="AUC of the forgotten against the never seen, 95 % interval over seeds")
+    for column in HEAD:
+        made.add_column(column, justify="left" if column == "model" else "right")
+    for cells in lines_of(report):
+        made.add_row(*cells)
     return made
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Render a table for each data set, with the command that made it."""
+    parts = []
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        own = Report({}, [row for row in rows if row["dataset"] == dataset])
+        seeds = " ".join(str(seed) for seed in sorted({row["seed"] for row in own.rows}))
+        asked = QUESTIONS[dataset]
+        command = f"python -m benchmarks.comeback {dataset} --seeds {seeds}"
+        lines = [
+            f"`{command}`: {asked.ratio:g} % of the {asked.kind}s, {asked.model}",
+            "",
+            "| " + " | ".join(HEAD) + " |",
+            "|---" * len(HEAD) + "|",
+            *("| " + " | ".join(cells) + " |" for cells in lines_of(own)),
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _reached(value: float) -> str:
+    return "never" if value == float("inf") else f"{value:g}"
 
 
 def halfway(mean: dict[str, Comeback]) -> float:

@@ -157,25 +157,42 @@ def drawn(seed: int) -> Genotype:
     return Genotype(cell(), cell())
 
 
-def table(report: Report) -> Table:
-    """Lay the rows out, a line a network."""
-    made = Table(title="Gold without one class: mean, and 95 % interval over seeds")
-    shown = {
-        "parameters": "{:,.0f}", "forward_flops": "{:,.0f}", "search_seconds": "{:.1f}", "seconds": "{:.1f}",
-        "accuracy": "{:.3f}",
-    }  # fmt: skip
-    made.add_column("network")
-    for name in ("parameters", "operations of a forward", "seconds of the search", "seconds to gold", "test accuracy"):
-        made.add_column(name, justify="right")
-    for method in dict.fromkeys(row["method"] for row in report.rows):
-        cells = []
-        for metric, form in shown.items():
-            values = [row["value"] for row in report.select(method=method, metric=metric)]
+SHOWN = {
+    "parameters": ("parameters", "{:,.0f}"),
+    "forward_flops": ("operations of a forward", "{:,.0f}"),
+    "search_seconds": ("seconds of the search", "{:.0f}"),
+    "seconds": ("seconds to gold", "{:.1f}"),
+    "accuracy": ("test accuracy", "{:.3f}"),
+}
+
+
+def lines_of(report: Report) -> Iterator[list[str]]:
+    """The cells of a table, a line a data set and network."""
+    for dataset, method in dict.fromkeys((row["dataset"], row["method"]) for row in report.rows):
+        cells = [dataset, method]
+        for metric, (_, form) in SHOWN.items():
+            values = [row["value"] for row in report.select(dataset=dataset, method=method, metric=metric)]
             mean, low, high = mean_interval(values)
             text = form.format(mean)
             cells.append(text if low != low or low == high else f"{text} ±{form.format((high - low) / 2)}")
-        made.add_row(method, *cells)
+        yield cells
+
+
+def table(report: Report) -> Table:
+    """Lay the rows out for a terminal."""
+    made = Table(title="Gold without one class: mean, and 95 % interval over seeds")
+    for number, name in enumerate(("data", "network", *(name for name, _ in SHOWN.values()))):
+        made.add_column(name, justify="left" if number < 2 else "right")
+    for cells in lines_of(report):
+        made.add_row(*cells)
     return made
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Render the table in Markdown."""
+    head = ("data", "network", *(name for name, _ in SHOWN.values()))
+    lines = ["| " + " | ".join(cells) + " |" for cells in lines_of(Report({}, list(rows)))]
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines])
 
 
 if __name__ == "__main__":

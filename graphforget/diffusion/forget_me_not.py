@@ -75,5 +75,6 @@ def attention_norm(model: nn.Module, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
     """The norm of the attention that the tokens of concepts [B] receive, over all blocks, heads, pixels and tokens."""
     mask = model.token_mask(c)  # type: ignore[operator]
     seen = attended(model, lambda: model(x, t, c))
-    own = [one.transpose(1, 3)[mask] for one in seen]  # [tokens of concepts, pixels, heads]
-    return torch.cat([one.flatten() for one in own]).norm()
+    own = [one.transpose(1, 3)[mask].flatten() for one in seen]  # tokens of concepts, pixels, heads
+    norm: Tensor = torch.cat(own).norm()
+    return norm

@@ -128,9 +128,9 @@ def ccs(attack: Tensor, unlearned: Tensor, original: Tensor) -> Calibrated:
     for name, value, dims in (("attack", attack, 2), ("unlearned", unlearned, 1), ("original", original, 1)):
         if value.dim() != dims or not value.numel() or not bool(((value >= 0) & (value <= 1)).all()):
             raise InputError(f"{name} must hold probabilities in [0, 1], {dims} axes (got {list(value.shape)})")
-    value = _estimate(attack.mean(1))
+    found = _estimate(attack.mean(1))
     low, high = float(unlearned.mean()), float(original.mean())
-    return Calibrated(value, low, high, (value.mean - low) / (high - low) if high != low else math.nan)
+    return Calibrated(found, low, high, (found.mean - low) / (high - low) if high != low else math.nan)
 
 
 def _distances(attack: Tensor, unlearned: Tensor, original: Tensor) -> tuple[Tensor, Tensor]:

@@ -111,7 +111,7 @@ class Search:
                 for batch in _shuffled(task, halves.train, self.batch_size, rng):
                     held = next(other)
                     if self.order == "first":
-                        gradient = torch.autograd.grad(ask(held), alphas)
+                        gradient = list(torch.autograd.grad(ask(held), alphas))
                     else:
                         xi = self.lr * schedule(epoch)
                         train, val = (lambda b=batch: ask(b)), (lambda b=held: ask(b))
@@ -154,14 +154,13 @@ def unrolled(
         A gradient for each of ``alphas``.
     """
     kept = [w.detach().clone() for w in weights]
-    ahead = torch.autograd.grad(train(), list(weights), allow_unused=True)
+    ahead = torch.autograd.grad(train(), list(weights), materialize_grads=True)
     moving = velocity if velocity is not None else [torch.zeros_like(w) for w in kept]
     with torch.no_grad():
         for w, g, m in zip(weights, ahead, moving, strict=True):
-            w.sub_(xi * (m + (0 if g is None else g) + decay * w))
-    both = torch.autograd.grad(val(), [*alphas, *weights], allow_unused=True)
-    direct = [torch.zeros_like(a) if g is None else g for a, g in zip(alphas, both, strict=False)]
-    v = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, both[len(alphas) :], strict=True)]
+            w.sub_(xi * (m + g + decay * w))
+    both = torch.autograd.grad(val(), [*alphas, *weights], materialize_grads=True)
+    direct, v = list(both[: len(alphas)]), both[len(alphas) :]
     norm = torch.stack([one.norm() for one in v]).norm()
     r = NEAR / float(norm) if float(norm) else 0.0
     sides = []
