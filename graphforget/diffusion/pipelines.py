@@ -127,8 +127,8 @@ def load(folder: str | PathLike[str], prompts: Sequence[str]) -> Pipeline:
         raise InputError(f"prompts must be different and not empty (got {list(concepts)})")
     try:
         inner = package.DiffusionPipeline.from_pretrained(
-            str(path), local_files_only=True, use_safetensors=True, trust_remote_code=False, torch_dtype=torch.float32
-        )
+            str(path), local_files_only=True, use_safetensors=True, trust_remote_code=False
+        ).to(torch.float32)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} does not load as a pipeline of safetensors ({error}); convert it with "

@@ -69,9 +69,9 @@ class Search:
     layers: int = 3
     nodes: int = 2
     epochs: int = 10
-    batch_size: int = 64
+    batch_size: int = 32
     lr: float = 0.025
-    alpha_lr: float = 3e-3
+    alpha_lr: float = 1e-2
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError
-from graphforget.samples import Samples
-from graphforget.search.dynamic import dynamic_image
 
 WAYS = ((0, 1), (0, -1), (1, 0), (-1, 0))  # right, left, down, up
 
@@ -51,17 +49,3 @@ def moving(
     clips = rows[..., :, None] * columns[..., None, :]
     clips = (clips + noise * torch.randn(clips.shape, generator=rng)).clamp(0, 1)
     return clips[:, :, None], label
-
-
-def dynamic(clips: Tensor, label: Tensor) -> Samples:
-    """Clips as dynamic images in [0, 1], with their labels.
-
-    Args:
-        clips: [N, T, C, H, W].
-        label: [N].
-
-    Example:
-        >>> dynamic(*moving(4)).x.shape
-        torch.Size([4, 1, 16, 16])
-    """
-    return Samples(dynamic_image(clips, top=1.0), label)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError, unknown
+from graphforget.samples import Samples
 
 FORMS = ("rank", "linear")
 
@@ -79,3 +80,17 @@ def dynamic_image(clips: Tensor, *, form: str = "rank", top: float = 255.0) -> T
     spread = torch.where(still, torch.ones_like(low), high - low)
     scaled = (found - low[..., None, None, None]) / spread[..., None, None, None] * top
     return torch.where(still[..., None, None, None], torch.zeros_like(scaled), scaled)
+
+
+def dynamic(clips: Tensor, label: Tensor) -> Samples:
+    """Turn clips into rows: one dynamic image in [0, 1] each, with its label.
+
+    Args:
+        clips: [N, T, C, H, W].
+        label: [N].
+
+    Example:
+        >>> dynamic(torch.rand(4, 3, 1, 8, 8), torch.tensor([0, 1, 0, 1])).x.shape
+        torch.Size([4, 1, 8, 8])
+    """
+    return Samples(dynamic_image(clips, top=1.0), label)
