@@ -117,10 +117,10 @@ def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]
     kept.rows = [row for row in kept.rows if all(row.get(name) == value for name, value in cell.keys.items())]
     original = bench.original()[0]
 
-    def probe(role: str, name: str, results: Sequence[Unlearned], seconds: float) -> list[dict[str, Any]]:
+    def probe(role: str, name: str, results: Sequence[Unlearned], cost: Row) -> list[dict[str, Any]]:
         block = Report(cell.keys)
         for result in results:
-            block.add(role, name, figures(bench, original, result, seed) | {("all", "seconds"): seconds})
+            block.add(role, name, figures(bench, original, result, seed) | cost)
         append(flags.out, block)
         return block.rows
 
@@ -130,9 +130,9 @@ def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]
             continue
         console.print(f"{flags.dataset}, seed {seed}: {name or 'original'}", highlight=False)
         if not name:
-            yield from probe(ORIGINAL, "", [Unlearned(original, bench.splits.train, {})], 0.0)
+            yield from probe(ORIGINAL, "", [Unlearned(original, bench.splits.train, {})], {})
         elif name == "retrain":
-            yield from probe("gold", name, [bench.gold(k)[0] for k in range(GOLDS)], 0.0)
+            yield from probe("gold", name, [bench.gold(k)[0] for k in range(GOLDS)], {})
         else:
             start = time.perf_counter()
             whole = Unlearned(original, bench.splits.train, {})
@@ -141,7 +141,7 @@ def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]
             except (NotApplicable, Diverged) as error:
                 console.print(f"    {name} left out: {error}", highlight=False, markup=False)
                 continue
-            yield from probe("unlearned", name, [result], time.perf_counter() - start)
+            yield from probe("unlearned", name, [result], {("all", "seconds"): time.perf_counter() - start})
 
 
 def figures(bench: Bench, original: nn.Module, result: Unlearned, seed: int) -> Row:
@@ -210,23 +210,23 @@ def table(report: Report) -> Table:
     return made
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Render a table for each data set, with the command that made it."""
-    parts = []
+def markdown(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Render a table for each data set, under its command: {data set: Markdown}."""
+    found = {}
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         own = Report({}, [row for row in rows if row["dataset"] == dataset])
         seeds = " ".join(str(seed) for seed in sorted({row["seed"] for row in own.rows}))
         asked = QUESTIONS[dataset]
-        command = f"python -m benchmarks.comeback {dataset} --seeds {seeds}"
         lines = [
-            f"`{command}`: {asked.ratio:g} % of the {asked.kind}s, {asked.model}",
+            f"`python -m benchmarks.comeback {dataset} --seeds {seeds}`: {asked.ratio:g} % of the {asked.kind}s,"
+            f" {asked.model}",
             "",
             "| " + " | ".join(HEAD) + " |",
             "|---" * len(HEAD) + "|",
             *("| " + " | ".join(cells) + " |" for cells in lines_of(own)),
         ]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+        found[dataset] = "\n".join(lines)
+    return found
 
 
 def _reached(value: float) -> str:

@@ -346,7 +346,8 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
     if (RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
     if (RESULTS / "comeback.jsonl").exists():
-        found["comeback"] = comeback.markdown(kept(RESULTS / "comeback.jsonl"))
+        probed = comeback.markdown(kept(RESULTS / "comeback.jsonl"))
+        found |= {f"comeback-{dataset}": text for dataset, text in probed.items()}
     if (RESULTS / "search.jsonl").exists():
         found["search"] = search.markdown(kept(RESULTS / "search.jsonl"))
     return found

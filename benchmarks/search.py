@@ -45,7 +45,7 @@ MADE = ("moving", "moving_mean")
 CELLS = ("searched", "searched_second", "random_cells")
 USUAL = ("searched", "random_cells", "cnn_small", "resnet18")
 WIDTH, LAYERS, NODES = 8, 3, 2  # of the discrete network
-RECIPE = Recipe(epochs=60, patience=15, lr=3e-3, batch_size=32, eval_every=1)
+RECIPE = Recipe(epochs=30, patience=10, lr=3e-3, batch_size=32, eval_every=1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--methods", nargs="+", default=list(USUAL), metavar="NAME", help=f"of {' '.join((*CELLS, *MODELS))}")
     add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="seeds of split, search and weights")
     add("--search-epochs", type=int, default=8, metavar="N", help="passes of the search (8)")
-    add("--epochs", type=int, default=RECIPE.epochs, metavar="N", help="of the training, at most (60)")
+    add("--epochs", type=int, default=RECIPE.epochs, metavar="N", help="of the training, at most (30)")
     add("--data-root", type=Path, default=None, help="folder of the data sets")
     add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; finished rows are kept")
     add("--json", action="store_true", help="print JSON lines instead of a table")

@@ -25,7 +25,7 @@ class Hidden(nn.Module):
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner = inner.requires_grad_(False)
         self.scale = nn.Parameter(torch.tensor(-0.3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,7 @@ def test_what_is_only_hidden_comes_back_in_a_few_steps_and_gold_does_not():
     control = comeback(TASK, split, rows.test, original, gold, lr=0.05, steps=(0, 20))
     assert equal_states(state(hidden.model), before)
     assert found.relearned[0] < 0.3  # the forgotten are believed less than the never seen: marked
-    assert found.relearned[20] > 0.85  # the half that was not shown is back
+    assert found.relearned[20] > 0.8  # the half that was not shown is back
     assert control.relearned[20] < 0.65
 
 

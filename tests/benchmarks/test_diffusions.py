@@ -71,7 +71,7 @@ def test_comeback_from_the_command_line_to_a_picture(tmp_path, capsys):
     assert rows == rows_of(out)
     assert picture.stat().st_size > 10_000
     assert {row["method"] for row in rows} == {"", "retrain", "finetune", "ssd"}
-    text = comeback.markdown(rows)
+    text = comeback.markdown(rows)["digits_images"]
     assert "python -m benchmarks.comeback digits_images --seeds 1" in text
     assert "| gold |" in text
     capsys.readouterr()
