@@ -217,9 +217,9 @@ def markdown(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
         own = Report({}, [row for row in rows if row["dataset"] == dataset])
         seeds = " ".join(str(seed) for seed in sorted({row["seed"] for row in own.rows}))
         asked = QUESTIONS[dataset]
+        command = f"python -m benchmarks.comeback {dataset} --seeds {seeds}"
         lines = [
-            f"`python -m benchmarks.comeback {dataset} --seeds {seeds}`: {asked.ratio:g} % of the {asked.kind}s,"
-            f" {asked.model}",
+            f"`{command}`: {asked.ratio:g} % of the {asked.kind}s, {asked.model}",
             "",
             "| " + " | ".join(HEAD) + " |",
             "|---" * len(HEAD) + "|",

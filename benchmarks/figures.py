@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import comeback, kernels, scale, search
+from benchmarks import comeback, diffusion_pictures, kernels, scale, search
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
@@ -345,6 +345,8 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
+    if (RESULTS / "digits-diffusion.jsonl").exists():
+        found["diffusion"] = diffusion_pictures.markdown(Report.read(RESULTS / "digits-diffusion.jsonl"))
     if (RESULTS / "comeback.jsonl").exists():
         probed = comeback.markdown(kept(RESULTS / "comeback.jsonl"))
         found |= {f"comeback-{dataset}": text for dataset, text in probed.items()}
