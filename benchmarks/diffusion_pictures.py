@@ -83,8 +83,10 @@ def markdown(report: Report) -> str:
             continue
         own = Report({}, report.select(role=role, method=method))
         curve = mean.get("gold" if role == "gold" else method, {})
-        apart = [curve[psi] - mean["gold"][psi] for psi in curve]
-        cells = [label(role, method), str(len({row["seed"] for row in own.rows}))]
+        seeds = {row["seed"] for row in own.rows}
+        gold = curves(Report({}, [row for row in report.rows if row["seed"] in seeds]))["gold"]  # of the same seeds
+        apart = [curve[psi] - gold[psi] for psi in curve]
+        cells = [label(role, method), str(len(seeds))]
         cells += [f"{curve[psi]:.3f}" if psi in curve else "" for psi in SHOWN]
         cells += [f"{sum(apart) / len(apart):+.3f}" if apart and role == "unlearned" else ""]
         for part, metric in SCORES:

@@ -104,7 +104,8 @@ class AblatingConcepts(Unlearner):
                 x, t, _ = next(own if self.source == "data" else drawn)
                 goal = anchored(job, (x, t, anchor.expand(len(x))))
             c = concepts[torch.randint(len(concepts), (len(x),), generator=job.rng)]
-            loss = F.mse_loss(predictions(job.model, x, t, c), goal)
+            own_prediction = predictions(job.model, x, t, c)
+            loss = F.mse_loss(own_prediction, goal.to(own_prediction))
             yield loss + self.keep * keeping(job, own, concepts) if self.keep else loss
 
         descend(job.model, steps, epochs=self.epochs, lr=self.lr, carries=True, title="ablating concepts")

@@ -126,9 +126,10 @@ def of_model(
 
 
 def predictions(model: nn.Module, x: Tensor, t: Tensor, c: int | Tensor) -> Tensor:
-    """The noise that a model predicts where the concept is ``c``, one for all or one each."""
+    """The noise that a model predicts, on its own device, where the concept is ``c``, one for all or one each."""
     label = c if isinstance(c, Tensor) else torch.full((len(x),), c)
-    out: Tensor = model(x, t, label)
+    device = next((p.device for p in model.parameters()), x.device)
+    out: Tensor = model(x.to(device), t.to(device), label.to(device))
     return out
 
 

@@ -13,7 +13,8 @@ eta         ``eta``, counted from eps0(from): 1 is the empty prediction, 2 its r
 
 Constants are the authors' code's (rohitgandikota/erasing, commit 25613d2) as far as ours are the same: eta 2. Learning
 rate, steps and batch suit models of 10^5 parameters (our default). As published there is no term that keeps the rest:
-``keep`` adds our own, the distance to the original on the other concepts.
+``keep`` adds our own, the distance to the original on the other concepts. It and ``source="data"`` read noised images
+of all concepts, those of the forgotten one as images without a concept: the empty prediction still knows their shapes.
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ class ForgetMeNot(Unlearner):
 
 def attention_norm(model: nn.Module, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
     """The norm of the attention that the tokens of concepts [B] receive, over all blocks, heads, pixels and tokens."""
-    mask = model.token_mask(c)  # type: ignore[operator]
-    seen = attended(model, lambda: model(x, t, c))
+    device = next(model.parameters()).device
+    mask = model.token_mask(c.to(device))  # type: ignore[operator]
+    seen = attended(model, lambda: model(x.to(device), t.to(device), c.to(device)))
     own = [one.transpose(1, 3)[mask].flatten() for one in seen]  # tokens of concepts, pixels, heads
     norm: Tensor = torch.cat(own).norm()
     return norm

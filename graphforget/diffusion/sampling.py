@@ -41,14 +41,18 @@ def check_scheduler(scheduler: Any, *, training: bool = False) -> None:
 
 
 def guided(model: nn.Module, x: Tensor, t: Tensor, c: Tensor, guidance: float) -> Tensor:
-    """Predict the noise with classifier-free guidance: eps(null) + g (eps(c) - eps(null))."""
-    steps = t.expand(len(x)).to(x.device)
+    """Predict the noise with classifier-free guidance: eps(null) + g (eps(c) - eps(null)).
+
+    The model runs on its own device; what it says comes back to that of the images.
+    """
+    home, device = x.device, next((p.device for p in model.parameters()), x.device)
+    x, c, steps = x.to(device), c.to(device), t.expand(len(x)).to(device)
     if guidance == 1.0:
         out: Tensor = model(x, steps, c)
-        return out
+        return out.to(home)
     both = model(torch.cat([x, x]), torch.cat([steps, steps]), torch.cat([c, torch.full_like(c, NULL)]))
     own, empty = both.chunk(2)
-    return empty + guidance * (own - empty)  # type: ignore[no-any-return]
+    return (empty + guidance * (own - empty)).to(home)  # type: ignore[no-any-return]
 
 
 @dataclass
