@@ -125,7 +125,8 @@ def draw(points: dict[str, dict[float, float]], rows: dict[str, Tensor], path: P
     except ImportError as error:
         raise missing_extra("matplotlib", "report") from error
     figure = Figure(figsize=(10.5, 4.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.5, 1))
+    left, right = halves
     axis = left.subplots()
     free = [name for name in points if name not in FIXED]
     for name, curve in points.items():
