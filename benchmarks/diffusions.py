@@ -30,6 +30,7 @@ FIRST = 7  # the concept that goes; of several, those after it
 PSIS = (0.001, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.75)
 SHORT = (0.15, 0.35, 0.55)  # of the retained concept
 IMAGES, ATTACKS, EACH = 40, 12, 5  # drawn for CRS and CCS; at each psi; of each concept
+STEPS: int | None = None  # of inference: all that the model was trained with
 RECIPE = Recipe(epochs=25, patience=25, lr=2e-3, batch_size=64, eval_every=5)  # 500 steps on the digits
 _DRAWN: dict[tuple[str, int], Tensor] = {}
 
@@ -67,7 +68,7 @@ def more(asked: Asked, result: Unlearned) -> Row:
     recognise, gone = recogniser(train), asked.request.parts["class"].tolist()
     kept = [label for label in train.y.unique().tolist() if label not in gone]
     original = asked.original()
-    own = recognised(result.model, task.noise, shape, recognise, gone + kept, each=EACH)
+    own = recognised(result.model, task.noise, shape, recognise, gone + kept, each=EACH, steps=STEPS)
     found: Row = {
         ("forget", "recognised"): sum(own[label] for label in gone) / len(gone),
         ("retain", "recognised"): sum(own[label] for label in kept) / len(kept),
@@ -75,7 +76,7 @@ def more(asked: Asked, result: Unlearned) -> Row:
     }
     if _digest(result.model) == _digest(original):
         return found
-    ask: dict[str, Any] = {"images": IMAGES, "attacks": ATTACKS}
+    ask: dict[str, Any] = {"images": IMAGES, "attacks": ATTACKS, "steps": STEPS}
     told = audit(
         original, result.model, task.noise, gone[0], shape, recognise,
         psis=PSIS, reference=_reference(original, task, gone[0], shape), **ask,
@@ -83,7 +84,7 @@ def more(asked: Asked, result: Unlearned) -> Row:
     found |= {("forget", f"concept@{psi:g}"): each.mean for psi, each in told.curve.items()}
     found |= {("forget", f"concept_error@{psi:g}"): each.error for psi, each in told.curve.items()}
     found["forget", "concept_mean"] = sum(each.mean for each in told.curve.values()) / len(PSIS)
-    ask = {"images": IMAGES, "attacks": ATTACKS // 2}
+    ask |= {"attacks": ATTACKS // 2}
     spared = audit(
         original, result.model, task.noise, kept[0], shape, recognise,
         psis=SHORT, reference=_reference(original, task, kept[0], shape), **ask,
@@ -106,7 +107,7 @@ def _reference(original: nn.Module, task: NoisePrediction, concept: int, shape: 
     """The original's images of a concept, drawn once for all the models that are asked."""
     key = _digest(original), concept
     if key not in _DRAWN:
-        _DRAWN[key] = sample(original, task.noise, torch.full((IMAGES,), concept), shape, seed=2)
+        _DRAWN[key] = sample(original, task.noise, torch.full((IMAGES,), concept), shape, steps=STEPS, seed=2)
     return _DRAWN[key]
 
 

@@ -20,7 +20,8 @@ def rows_of(path) -> list[dict]:
 
 def test_a_concept_is_forgotten_beside_gold_and_the_attack_is_reported(tmp_path, monkeypatch, capsys):
     """On a schedule of nothing: figures are there, in their ranges, and finished rows are not run again."""
-    for name, value in (("PSIS", (0.15, 0.55)), ("SHORT", (0.35,)), ("IMAGES", 10), ("ATTACKS", 2), ("EACH", 1)):
+    small = {"PSIS": (0.2, 0.6), "SHORT": (0.4,), "IMAGES": 10, "ATTACKS": 2, "EACH": 1, "STEPS": 5}
+    for name, value in small.items():
         monkeypatch.setattr(diffusions, name, value)
     out = tmp_path / "rows.jsonl"
     flags = [
@@ -45,7 +46,7 @@ def test_a_concept_is_forgotten_beside_gold_and_the_attack_is_reported(tmp_path,
     assert rows == rows_of(out)
     found = {(row["role"], row["part"], row["metric"]): row["value"] for row in rows}
     for role in ("gold", "unlearned"):
-        for metric in ("recognised", "concept@0.15", "concept@0.55", "concept_mean", "ccs", "crs_gap"):
+        for metric in ("recognised", "concept@0.2", "concept@0.6", "concept_mean", "ccs", "crs_gap"):
             assert 0 <= found[role, "forget", metric] <= 1
         assert "crs_gap" in {metric for r, part, metric in found if (r, part) == (role, "retain")}
     assert ("original", "forget", "recognised") in found
