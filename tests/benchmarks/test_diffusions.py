@@ -18,6 +18,7 @@ def rows_of(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_concept_is_forgotten_beside_gold_and_the_attack_is_reported(tmp_path, monkeypatch, capsys):
     """On a schedule of nothing: figures are there, in their ranges, and finished rows are not run again."""
     small = {"PSIS": (0.2, 0.6), "SHORT": (0.4,), "IMAGES": 10, "ATTACKS": 2, "EACH": 1, "STEPS": 5}
