@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import kernels, scale
+from benchmarks import comeback, diffusion_pictures, kernels, scale, search
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
@@ -34,7 +34,7 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "federated_digits_images": 7, "federated_mnist": 27, "federated_cifar10": 60,
     "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
-    "restor": 25, "tofu": 25,
+    "restor": 25, "tofu": 25, "digits_diffusion": 65,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
     "link": 1.0,
@@ -44,6 +44,7 @@ WORTH = {  # all methods together, in trainings
     "federated": 4.0,
     "language": 2.0,
     "restoration": 2.0,
+    "noise": 3.0,
     "regression": 2.0,
     "linear": 2.0,
     "sparse": 2.0,
@@ -118,6 +119,7 @@ GLANCES = (
     ("glance-federated", ("federated",)),
     ("glance-language", ("language", "restoration")),
     ("glance-regression", ("regression",)),
+    ("glance-diffusion", ("noise",)),
 )
 FIRST = "--also features_labels.order=first"
 POOLED = f"{REPORTED} --golds 2 --methods retrain finetune gradient_ascent fedaf d2dgn_calibrated"  # not ConDa's kinds
@@ -277,6 +279,12 @@ SWEEPS = (
     ),
     Sweep("restor-corruption", "restor", f"--task restoration {LANGUAGE}", "RESTOR, the false facts of ten people"),
     Sweep("tofu", "tofu", LANGUAGE, "TOFU, ten short answers on different authors"),
+    Sweep(
+        "digits-diffusion",
+        "digits_diffusion",
+        f"{REPORTED} --golds 2 --methods retrain finetune esd ablating_concepts forget_me_not sdd",
+        "Digits, a diffusion model with cross-attention, the concept 7",
+    ),
     Sweep("mnist_3v8", "mnist_3v8", f"{EXACT} {FIRST}", "MNIST 3 against 8, L2"),
     Sweep("adult", "adult", f"--count 200 --seeds 1 2 3 --golds 2 {FIRST}", "Adult, L2"),
     Sweep(
@@ -353,6 +361,13 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
+    if (RESULTS / "digits-diffusion.jsonl").exists():
+        found["diffusion"] = diffusion_pictures.markdown(Report.read(RESULTS / "digits-diffusion.jsonl"))
+    if (RESULTS / "comeback.jsonl").exists():
+        probed = comeback.markdown(kept(RESULTS / "comeback.jsonl"))
+        found |= {f"comeback-{dataset}": text for dataset, text in probed.items()}
+    if (RESULTS / "search.jsonl").exists():
+        found["search"] = search.markdown(kept(RESULTS / "search.jsonl"))
     return found
 
 

@@ -53,6 +53,10 @@ METHODS: dict[str, str] = {
     "rmu": "graphforget.llm.rmu:RMU",
     "undial": "graphforget.llm.undial:UNDIAL",
     "task_vector": "graphforget.llm.task_vector:TaskVector",
+    "esd": "graphforget.diffusion.esd:ESD",
+    "ablating_concepts": "graphforget.diffusion.ablating:AblatingConcepts",
+    "forget_me_not": "graphforget.diffusion.forget_me_not:ForgetMeNot",
+    "sdd": "graphforget.diffusion.sdd:SDD",
 }
 
 TASKS: dict[str, str] = {
@@ -65,6 +69,7 @@ TASKS: dict[str, str] = {
     "sparse": "graphforget.influence.task:SparseClassification",
     "federated": "graphforget.federated.task:federated",
     "language": "graphforget.llm.task:CausalLM",
+    "noise": "graphforget.diffusion.task:NoisePrediction",
     "restoration": "graphforget.llm.restor:Restoration",
 }
 

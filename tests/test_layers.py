@@ -36,14 +36,14 @@ region
 train
 fresh hessian
 task
-classes samples
+classes samples values
 row_interop
 strangers distill
 calibrate
 remembered
 unlearner
 local
-attack relearn
+attack relearn comeback
 membership
 cost
 report
@@ -94,6 +94,9 @@ ROOMS = {
     "antisamples",
     "corpora",
     "adapters",
+    "sampling",
+    "erasure",
+    "attention",
 }
 ON_PAPERS = {"flower_interop"}  # a bridge that runs a paper's method inside the other package
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
