@@ -26,7 +26,7 @@ errors
 kernels losses metrics unpickle resolve page folders
 download idx
 graph sparse
-forget splits
+forget splits elements
 store
 mapped
 parallel
