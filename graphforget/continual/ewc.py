@@ -30,7 +30,7 @@ class EWC(Learner):
         samples: elements of a part that the Fisher information is estimated on; our default.
     """
 
-    weight: float = 100.0
+    weight: float = 10.0
     samples: int = 200
 
     paper: ClassVar[str] = "arXiv:1612.00796"
