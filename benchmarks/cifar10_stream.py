@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--model", default=None, metavar="NAME", help=f"{' '.join(MODELS)}; gcn for cora (cnn_small)")
     made.add_argument("--buffer", type=int, default=500, metavar="N", help="elements kept of the past (500)")
     made.add_argument("--epochs", type=int, default=10, metavar="N", help="passes over each part (10)")
-    made.add_argument("--lr", type=float, default=None, metavar="LR", help="of SGD (.05; .2 for cora)")
+    made.add_argument("--lr", type=float, default=None, metavar="LR", help="of SGD (.1), or of Adam for cora (.01)")
     made.add_argument("--joint-epochs", type=int, default=60, metavar="N", help="of the joint model, at most (60)")
     flags = made.parse_args(argv)
     return series.ended(flags, lambda: run(flags), COLUMNS, f"{flags.data}: classes that come and go")
@@ -96,7 +96,7 @@ def run(flags: Any) -> list[dict[str, Any]]:
     known = GNNS if flags.data == "cora" else MODELS
     if flags.model not in known:
         raise unknown("model", flags.model, tuple(known))
-    flags.lr = flags.lr or (0.2 if flags.data == "cora" else 0.05)
+    flags.lr = flags.lr or (0.01 if flags.data == "cora" else 0.1)
     keys = {"dataset": flags.data, "model": flags.model, "buffer": flags.buffer, "epochs": flags.epochs, "lr": flags.lr}
     keys["joint_epochs"] = flags.joint_epochs
 
@@ -167,6 +167,7 @@ def of_learner(
     """Run the stream with one learner."""
     kind = catalog.learner(method)
     given = {"buffer": flags.buffer, "epochs": flags.epochs, "lr": flags.lr}
+    given["optimiser"] = "adam" if flags.data == "cora" else "sgd"
     learner: Learner = kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
     train = now.splits.train
     pupil = Continual(learner, blank(flags, now, seed), now.task, train, seed=seed)

@@ -24,7 +24,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 LADDER = """
 errors
 kernels losses metrics unpickle resolve page folders
-download idx
+download idx vocabulary
 graph sparse
 forget splits elements
 store

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from graphforget.classes import ClassTask
 from graphforget.continual.buffer import Reservoir
 from graphforget.elements import existing
-from graphforget.errors import GraphforgetError, InputError
+from graphforget.errors import GraphforgetError, InputError, unknown
 from graphforget.forget import ForgetRequest
 from graphforget.graph import Graph
 from graphforget.task import Batch, Task
@@ -32,6 +32,7 @@ from graphforget.train import Recipe, descend, seeded
 from graphforget.unlearner import unwrap
 
 WHOLE = ("sample", "class", "subclass", "node", "node_class")  # requests that take elements as they are
+OPTIMISERS = ("sgd", "adam")
 
 
 @dataclass(eq=False)
@@ -76,17 +77,19 @@ class Learner(ABC):
         buffer: elements kept of the past.
         epochs: passes over a part that has come.
         forget_epochs: passes over a part that is to be forgotten, of a learner that unlearns.
-        lr: of SGD.
+        lr: learning rate.
         momentum: of SGD.
+        optimiser: ``sgd``, or ``adam`` where SGD is too slow (a GNN on bags of words).
         batch_size: elements of the part a step.
         minibatch: elements of the buffer a step.
     """
 
     buffer: int = 500
     epochs: int = 10
-    forget_epochs: int = 5
-    lr: float = 0.05
+    forget_epochs: int = 10
+    lr: float = 0.1
     momentum: float = 0.0
+    optimiser: str = "sgd"
     batch_size: int = 32
     minibatch: int = 32
 
@@ -99,6 +102,8 @@ class Learner(ABC):
         for name in ("buffer", "epochs", "forget_epochs", "batch_size", "minibatch"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1 (got {getattr(self, name)})")
+        if self.optimiser not in OPTIMISERS:
+            raise unknown("optimiser", self.optimiser, OPTIMISERS)
         if not self.lr > 0 or not 0 <= self.momentum < 1:
             raise InputError(f"lr must be positive and momentum in [0, 1) (got {self.lr}, {self.momentum})")
 
@@ -255,6 +260,9 @@ class Continual:
         forget, retain = state.context.partition(request.parts)
         left = existing(retain, self.kind)
         gone = self.here[~torch.isin(self.here, left)]
+        if not len(gone):
+            named = {kind: ids.tolist()[:5] for kind, ids in request.parts.items()}
+            raise InputError(f"nothing that is here is named by the request (got {named}); labels here: {self.labels}")
         total = state.task.elements(state.context, forget).size
         state.memory.drop(gone, total)  # first of all
         self.here, self.forgotten = left, torch.cat([self.forgotten, gone])
@@ -282,7 +290,7 @@ class Continual:
             steps,
             epochs=epochs,
             lr=learner.lr,
-            momentum=learner.momentum,
+            momentum=None if learner.optimiser == "adam" else learner.momentum,
             parameters=learner.parameters(state),
             after_step=after,
             title=f"{'forget' if flagged else 'learn'} {type(learner).__name__}",
