@@ -161,9 +161,7 @@ def of_joints(now: World, joints: Sequence[tuple[nn.Module, Any]]) -> series.Run
     return runs
 
 
-def of_learner(
-    flags: Any, method: str, now: World, joints: Sequence[tuple[nn.Module, Any]], seed: int
-) -> series.Runs:
+def of_learner(flags: Any, method: str, now: World, joints: Sequence[tuple[nn.Module, Any]], seed: int) -> series.Runs:
     """Run the stream with one learner."""
     kind = catalog.learner(method)
     given = {"buffer": flags.buffer, "epochs": flags.epochs, "lr": flags.lr}

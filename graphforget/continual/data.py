@@ -68,7 +68,9 @@ def taken(data: Samples, each: int, seed: int = 0) -> tuple[torch.Tensor, torch.
     for label in range(VOWELS):
         own = order[data.y[order] == label]
         if len(own) < each:
-            raise InputError(f"{each} gestures of each vowel are needed (got {len(own)} of label {label}); ask for fewer")
+            raise InputError(
+                f"{each} gestures of each vowel are needed (got {len(own)} of label {label}); ask for fewer"
+            )
         first.append(own[:each])
     chosen = torch.cat(first)
     return chosen, order[~torch.isin(order, chosen)]

@@ -65,5 +65,7 @@ class EWC(Learner):
     def release(self, state: State, gone: Tensor) -> None:
         """Throw away the pairs of parts that have lost something."""
         state.notes["parts"] = [
-            part for part in state.notes.get("parts", ()) if not bool(torch.isin(part[2], gone.to(part[2].device)).any())
+            part
+            for part in state.notes.get("parts", ())
+            if not bool(torch.isin(part[2], gone.to(part[2].device)).any())
         ]

@@ -115,7 +115,7 @@ class UniCLUN(Learner):
         return learned + forgotten
 
     def replayed(self, state: State, ask: Any) -> Tensor:
-        """e L_er + a1 L_od + a2 L_cd + a3 L_scd on a batch of the buffer; 0 while it is empty."""
+        """E L_er + a1 L_od + a2 L_cd + a3 L_scd on a batch of the buffer; 0 while it is empty."""
         drawn = state.replay(self.minibatch)
         if drawn is None:
             return torch.zeros(())

@@ -86,9 +86,7 @@ class Memory:
     ) -> None:
         self.net, self.tokenizer, self.library = net, tokenizer, library
         self.trained_on = frozenset(trained_on)
-        self._retriever = Retriever(
-            library.passages.texts, library.passage_ids(), count=count, background=background
-        )
+        self._retriever = Retriever(library.passages.texts, library.passage_ids(), count=count, background=background)
         self._found: dict[str, list[int]] = {}
 
     def nearest(self, queries: Sequence[str]) -> list[list[int]]:

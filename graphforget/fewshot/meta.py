@@ -178,9 +178,7 @@ def accuracy(net: RAML, episodes: Episodes, count: int, seed: int = 0) -> float:
         return mean_accuracy(lambda episode: episodes.logits(net, episode).argmax(1), episodes, count, seed)
 
 
-def mean_accuracy(
-    answer: Callable[[Episode], Tensor], episodes: Episodes, count: int, seed: int = 0
-) -> float:
+def mean_accuracy(answer: Callable[[Episode], Tensor], episodes: Episodes, count: int, seed: int = 0) -> float:
     """Mean accuracy of any classifier of episodes: from an episode to [N * Q] places of classes."""
     rng = torch.Generator().manual_seed(seed)
     total = [float((answer(episodes.draw(rng)) == episodes.label()).float().mean()) for _ in range(count)]

@@ -48,6 +48,7 @@ def build(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4, s
                 num_attention_heads=heads,
                 max_position_embeddings=LENGTH,
                 pad_token_id=tokenizer.pad_token_id,
+                initializer_range=width**-0.5,  # .02 suits a width of 768
                 hidden_dropout_prob=0.1,
                 attention_probs_dropout_prob=0.1,
             ),
@@ -55,7 +56,13 @@ def build(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4, s
         )
         net = RAML(encoder, width, heads)
     own = attention_of(encoder)
-    for mine, theirs in (("query", "query"), ("key", "key"), ("value", "value"), ("dense", "dense"), ("norm", "LayerNorm")):
+    for mine, theirs in (
+        ("query", "query"),
+        ("key", "key"),
+        ("value", "value"),
+        ("dense", "dense"),
+        ("norm", "LayerNorm"),
+    ):
         getattr(net.attention, mine).load_state_dict(getattr(own, theirs).state_dict())
     return net.eval()
 

@@ -17,7 +17,7 @@ E, A       encoder [tokens, d]; a cross-attention block
 
 Metric-style meta-training: cross-entropy of the queries, no inner loop. As published the encoder is ALBERT-base and the
 steps are AdamW's; here it is a small ALBERT from a configuration, never trained before, and Adam at a rate that suits
-it (our default). The block starts with the encoder's own attention weights. Tests are in eval mode, which the released
+it (our default); its weights start at the scale of its width. The block starts with the encoder's own attention weights. Tests are in eval mode, which the released
 code leaves out. Written from the equations: that code has no licence.
 """
 

@@ -20,7 +20,20 @@ from graphforget.llm.losses import IGNORE
 from graphforget.samples import Samples
 from graphforget.vocabulary import BOS, EOS, KINDS, PAD, UNK, train_tokenizer
 
-__all__ = ["BOS", "EOS", "KINDS", "PAD", "UNK", "Pair", "answers", "encode", "join", "normal", "questions", "train_tokenizer"]
+__all__ = [
+    "BOS",
+    "EOS",
+    "KINDS",
+    "PAD",
+    "UNK",
+    "Pair",
+    "answers",
+    "encode",
+    "join",
+    "normal",
+    "questions",
+    "train_tokenizer",
+]
 
 Pair = tuple[str, str]
 

@@ -59,9 +59,7 @@ def contrast(anchors, others, same, temperature):
     norm = lambda v: v / np.linalg.norm(v)  # noqa: E731
     each = []
     for i, a in enumerate(anchors):
-        logits = {
-            j: norm(a) @ norm(o) / temperature for j, o in enumerate(others) if not np.isnan(same[i, j])
-        }
+        logits = {j: norm(a) @ norm(o) / temperature for j, o in enumerate(others) if not np.isnan(same[i, j])}
         total = np.log(sum(np.exp(value) for value in logits.values()))
         positive = [total - logits[j] for j in logits if same[i, j] == 1]
         if positive:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphforget.errors import InputError, UnknownName
 from graphforget.elements import held
+from graphforget.errors import InputError, UnknownName
 from graphforget.federated.clients import Clients, dirichlet, iid, shards
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.graph import Graph
