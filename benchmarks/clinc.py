@@ -26,8 +26,7 @@ from graphforget.fewshot.data import DATASETS, Texts, cut, load
 from graphforget.fewshot.library import Library
 from graphforget.fewshot.memory import EXACT, Memory
 from graphforget.fewshot.meta import Episodes, Shape
-from graphforget.fewshot.models import build
-from graphforget.fewshot.raml import RAML
+from graphforget.fewshot.raml import RAML, build
 from graphforget.fewshot.retriever import Retriever
 from graphforget.forget import ForgetRequest
 from graphforget.report import Row

@@ -1,7 +1,7 @@
 """What a data set consists of, whatever its domain: rows, nodes of a graph, users of a recommender.
 
-Whoever cuts data into parts that come and go (clients, a stream) names elements by these kinds, and cuts by the domain's
-own ``partition``: no edge to a node of another part, no row of it.
+Whoever cuts data into parts that come and go (clients, a stream) names elements by these kinds, and cuts by the
+domain's own ``partition``: no edge to a node of another part, no row of it.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ i       number of the sample, from 0; a batch ends where i % k == 0 and i != 0
     cwr           a training layer by tinyol; each k, of every label c seen u_c times in the batch:
                   W_c = (W_c u_c + TL_c) / (u_c + 1), then TL <- W, u = 0; W predicts
 
-The thesis prints '+' before the accumulated sum and before CWR's step: both are read as '-'. CWR's training layer starts
-at the given weights, by formula (the thesis' code starts it at zero). LwF's copy grows with the layer, by zeros.
+The thesis prints '+' before the accumulated sum and before CWR's step: both are read as '-'. CWR's training layer
+starts at the given weights, by formula (the thesis' code starts it at zero). LwF's copy grows with the layer, by zeros.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The cheapest repair after a deletion: the last layer learns the retained data again, a sample at a time; ours.
 
 The encoder stays frozen, the columns of labels that nothing retains start at zero, and the retained rows pass once, in
-random order, through one of the rules of :mod:`graphforget.continual.online`; none is kept. Memory is that of the layer.
+random order, through one of the rules of :mod:`graphforget.continual.online`; none is kept.
 
 The encoder has seen the forgotten and still has: what it knows of them stays in its features. Where it never saw them
 (it was trained on other data) the repair is all there is to do. ``record["encoder"]`` says that it was not changed.
@@ -56,7 +56,8 @@ class OnlineRepair(Unlearner):
         if not isinstance(last, nn.Linear):
             raise NotApplicable(f"the last layer must be linear (got {type(last).__name__}); name it in layer_names")
         kept = task.elements(retain, retain)
-        bias = torch.zeros(last.out_features, device=last.weight.device) if last.bias is None else last.bias
+        own: torch.Tensor | None = last.bias
+        bias = torch.zeros(last.out_features, device=last.weight.device) if own is None else own
         layer = OnlineLayer(last.weight.t(), bias, range(last.out_features), self.rule, self.lr, self.k)
         layer.clear(sorted(set(range(last.out_features)) - set(kept.label.tolist())))
         ask = watched(task, job.original, retain)
@@ -67,8 +68,8 @@ class OnlineRepair(Unlearner):
                     for x, y in zip(ask(batch)[1], batch.label.tolist(), strict=True):
                         layer.learn(x, y)
             last.weight.copy_(layer.weight.t())
-            if last.bias is not None:
-                last.bias.copy_(layer.bias)
+            if own is not None:
+                own.copy_(layer.bias)
         job.notes["encoder"] = "not changed: what it learned from the forgotten stays in its features"
         job.notes["samples"] = layer.seen
         return Unlearned(job.model, retain, {})

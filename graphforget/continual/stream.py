@@ -325,4 +325,5 @@ def _labels(task: Task[Any], context: Any) -> Tensor:
     """[k] labels that are here; none where the task has no classes."""
     if not isinstance(task, ClassTask):
         return torch.empty(0, dtype=torch.int64)
-    return task.elements(context, context).label.unique().cpu()
+    labels: Tensor = task.elements(context, context).label.unique()
+    return labels.cpu()

@@ -63,7 +63,7 @@ class Memory:
 
     Example:
         >>> from graphforget.fewshot.data import Texts
-        >>> from graphforget.fewshot.models import build
+        >>> from graphforget.fewshot.raml import build
         >>> from graphforget.vocabulary import train_tokenizer
         >>> names = ("pay_bill", "book_table")
         >>> known = Texts(("pay my bill", "a table for two"), torch.tensor([0, 1]), names)
@@ -111,7 +111,8 @@ class Memory:
         with evaluating(self.net), torch.no_grad():
             support = tokens(self.tokenizer, [library.support.texts[row] for row in rows.tolist()])
             prototypes = self.net.prototypes(support, label, len(classes))
-            return self.net(prototypes, tokens(self.tokenizer, asked), self._retriever.count)
+            found: Tensor = self.net(prototypes, tokens(self.tokenizer, asked), self._retriever.count)
+        return found
 
     def classify(self, queries: Sequence[str]) -> list[str]:
         """The name of each query's class."""

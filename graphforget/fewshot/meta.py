@@ -11,14 +11,15 @@ from torch import Tensor
 
 from graphforget.errors import InputError
 from graphforget.fewshot.data import Texts
-from graphforget.fewshot.models import tokens
-from graphforget.fewshot.raml import RAML, Tokens
+from graphforget.fewshot.models import Tokens, tokens
+from graphforget.fewshot.raml import RAML, follow
 from graphforget.fewshot.retriever import Retriever
 from graphforget.task import evaluating
-from graphforget.train import Recipe, TrainRecord, fit, seeded
+from graphforget.train import Recipe, TrainRecord, descend, fit, seeded
 
 RECIPE = Recipe(epochs=12, patience=12, lr=1e-3, eval_every=1)  # Adam; our default
 EACH = 50  # episodes an epoch
+WARM_BATCH = 64
 CHECKED = 10  # episodes on the validation classes after an epoch
 
 
@@ -124,7 +125,11 @@ class Episodes:
         self.data, self.shape, self.count = data, shape, retriever.count
         own = [(passages.y == label).nonzero().flatten() for label in data.y.tolist()]
         self._found = retriever.nearest(data.texts, own)
-        self._encode = lambda found: tokens(tokenizer, views(data.texts, found, passages))
+
+        def encode(found: Sequence[Sequence[int]]) -> Tokens:
+            return tokens(tokenizer, views(data.texts, found, passages))
+
+        self._encode = encode
         self._texts, self._views = tokens(tokenizer, data.texts), self._encode(self._found)
 
     def shuffle(self, seed: int) -> None:
@@ -141,7 +146,8 @@ class Episodes:
         place = torch.arange(self.shape.ways).repeat_interleave(self.shape.shots)
         prototypes = net.prototypes(_rows(self._texts, episode.support), place, self.shape.ways)
         rows = (episode.query[:, None] * self.count + torch.arange(self.count)).flatten()
-        return net(prototypes, _rows(self._views, rows), self.count)
+        found: Tensor = net(prototypes, _rows(self._views, rows), self.count)
+        return found
 
     def label(self) -> Tensor:
         """[N * Q] places of the queries' classes."""
@@ -170,6 +176,36 @@ def train(
 
         fit(net, steps, lambda: accuracy(net, held_out, CHECKED, seed), recipe, record=record, title="train RAML")
     return net
+
+
+def warm_up(net: RAML, data: Texts, tokenizer: Any, *, epochs: int = 5, lr: float = 1e-3, seed: int = 0) -> RAML:
+    """Let a never-trained encoder tell the training classes apart first; ours, in place of published weights.
+
+    A linear layer on the mean of its token vectors is trained with it and thrown away; the cross-attention starts with
+    the encoder's attention weights as they are then.
+
+    Args:
+        net: trained in place.
+        data: texts of the training classes.
+        tokenizer: of the encoder.
+        epochs: passes over the texts.
+        lr: Adam's.
+        seed: of the order.
+    """
+    with seeded(seed) as rng:
+        classes, label = data.y.unique(return_inverse=True)
+        head = torch.nn.Linear(net.head.in_features, len(classes))
+        table = tokens(tokenizer, data.texts)
+
+        def steps(epoch: int) -> Iterator[Tensor]:
+            for rows in torch.randperm(len(label), generator=rng).split(WARM_BATCH):
+                mean = net.prototypes(_rows(table, rows), torch.arange(len(rows)), len(rows))
+                yield F.cross_entropy(head(mean), label[rows])
+
+        both = torch.nn.ModuleList([net.encoder, head])
+        descend(both, steps, epochs=epochs, lr=lr, title="warm up RAML")
+    follow(net)
+    return net.eval()
 
 
 def accuracy(net: RAML, episodes: Episodes, count: int, seed: int = 0) -> float:

@@ -1,4 +1,4 @@
-"""A small ALBERT from a configuration, with a tokenizer that is trained at hand."""
+"""A small ALBERT from a configuration, and texts as token rows."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from graphforget.errors import missing_extra
-from graphforget.fewshot.raml import RAML, Tokens
 from graphforget.train import seeded
 
 LENGTH = 64  # tokens of a text or a view; our default
+Tokens = tuple[Tensor, Tensor]  # ids [B, T] and mask [B, T], 1 on real tokens
 
 
-def build(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) -> RAML:
-    """Build a never-trained RAML; its cross-attention starts with the encoder's attention weights.
+def albert(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) -> nn.Module:
+    """Build a never-trained ALBERT.
 
     Args:
         tokenizer: gives the vocabulary.
         width: d.
         layers: of the encoder.
-        heads: of its attention and of the cross-attention.
+        heads: of its attention.
         seed: of the weights.
 
     Raises:
@@ -29,42 +30,29 @@ def build(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4, s
 
     Example:
         >>> from graphforget.vocabulary import train_tokenizer
-        >>> net = build(train_tokenizer(["pay my bill"]))
-        >>> net.attention.key.weight.equal(attention_of(net.encoder).key.weight)
-        True
+        >>> attention_of(albert(train_tokenizer(["pay my bill"]))).key.weight.shape
+        torch.Size([64, 64])
     """
     try:
         from transformers import AlbertConfig, AlbertModel
     except ImportError as error:
         raise missing_extra("transformers", "llm") from error
+    config = AlbertConfig(
+        vocab_size=len(tokenizer),
+        embedding_size=width,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=LENGTH,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=width**-0.5,  # .02 suits a width of 768
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+    )
     with seeded(seed):
-        encoder = AlbertModel(
-            AlbertConfig(
-                vocab_size=len(tokenizer),
-                embedding_size=width,
-                hidden_size=width,
-                intermediate_size=2 * width,
-                num_hidden_layers=layers,
-                num_attention_heads=heads,
-                max_position_embeddings=LENGTH,
-                pad_token_id=tokenizer.pad_token_id,
-                initializer_range=width**-0.5,  # .02 suits a width of 768
-                hidden_dropout_prob=0.1,
-                attention_probs_dropout_prob=0.1,
-            ),
-            add_pooling_layer=False,
-        )
-        net = RAML(encoder, width, heads)
-    own = attention_of(encoder)
-    for mine, theirs in (
-        ("query", "query"),
-        ("key", "key"),
-        ("value", "value"),
-        ("dense", "dense"),
-        ("norm", "LayerNorm"),
-    ):
-        getattr(net.attention, mine).load_state_dict(getattr(own, theirs).state_dict())
-    return net.eval()
+        made: nn.Module = AlbertModel(config, add_pooling_layer=False)
+    return made
 
 
 def attention_of(encoder: Any) -> Any:

@@ -16,9 +16,9 @@ E, A       encoder [tokens, d]; a cross-attention block
     5  p(c | q) = softmax_c( mean_j logit_{j,c} ): the mean of logits, not of probabilities
 
 Metric-style meta-training: cross-entropy of the queries, no inner loop. As published the encoder is ALBERT-base and the
-steps are AdamW's; here it is a small ALBERT from a configuration, never trained before, and Adam at a rate that suits
-it (our default); its weights start at the scale of its width. The block starts with the encoder's own attention weights. Tests are in eval mode, which the released
-code leaves out. Written from the equations: that code has no licence.
+steps are AdamW's; here it is a small ALBERT from a configuration, never trained before, with weights that start at the
+scale of its width, and Adam at a rate that suits it (our defaults). The block starts with the encoder's own attention
+weights. Tests are in eval mode, which the released code leaves out. The code has no licence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Tokens = tuple[Tensor, Tensor]  # ids [B, T] and mask [B, T], 1 on real tokens
+from graphforget.fewshot.models import Tokens, albert, attention_of
+from graphforget.train import seeded
 
 
 class CrossAttention(nn.Module):
@@ -59,7 +60,7 @@ class CrossAttention(nn.Module):
         return out
 
     def _split(self, value: Tensor) -> Tensor:
-        return value.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return value.view(*value.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class RAML(nn.Module):
@@ -106,7 +107,7 @@ class RAML(nn.Module):
         """[Q, N] logits of queries from their views, ``count`` a query, one query after the other."""
         fused = self.attention(prototypes, self.hidden(views), views[1])  # 2, 3
         logits: Tensor = self.head(fused).squeeze(2)  # 4
-        return logits.unflatten(0, (-1, count)).mean(1)  # 5
+        return logits.view(-1, count, logits.shape[1]).mean(1)  # 5
 
 
 class Bag(nn.Module):
@@ -120,3 +121,39 @@ class Bag(nn.Module):
         """[B, T] -> [B, T, d]."""
         out: Tensor = self.table(input_ids)
         return out
+
+
+PARTS = {"query": "query", "key": "key", "value": "value", "dense": "dense", "norm": "LayerNorm"}  # ours -> ALBERT's
+
+
+def build(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4, seed: int = 0) -> RAML:
+    """Build a never-trained RAML; its cross-attention starts with the encoder's attention weights.
+
+    Args:
+        tokenizer: gives the vocabulary.
+        width: d.
+        layers: of the encoder.
+        heads: of its attention and of the cross-attention.
+        seed: of the weights.
+
+    Raises:
+        MissingExtra: without transformers.
+
+    Example:
+        >>> from graphforget.vocabulary import train_tokenizer
+        >>> net = build(train_tokenizer(["pay my bill"]))
+        >>> net.attention.key.weight.equal(attention_of(net.encoder).key.weight)
+        True
+    """
+    encoder = albert(tokenizer, width=width, layers=layers, heads=heads, seed=seed)
+    with seeded(seed):
+        net = RAML(encoder, width, heads)
+    follow(net)
+    return net.eval()
+
+
+def follow(net: RAML) -> None:
+    """Start the cross-attention with the attention weights of its ALBERT."""
+    own = attention_of(net.encoder)
+    for mine, theirs in PARTS.items():
+        getattr(net.attention, mine).load_state_dict(getattr(own, theirs).state_dict())

@@ -126,7 +126,7 @@ def world(each: int = 12) -> Texts:
 @pytest.fixture(scope="module")
 def made():
     pytest.importorskip("transformers")
-    from graphforget.fewshot.models import build
+    from graphforget.fewshot.raml import build
     from graphforget.vocabulary import train_tokenizer
 
     data = world()
@@ -135,7 +135,7 @@ def made():
 
 
 def test_meta_training_learns_every_part_and_beats_chance(made):
-    from graphforget.fewshot.models import build
+    from graphforget.fewshot.raml import build
 
     data, tokenizer, _ = made
     model = build(tokenizer, width=32, heads=2, layers=1)
