@@ -16,9 +16,10 @@ E, A       encoder [tokens, d]; a cross-attention block
     5  p(c | q) = softmax_c( mean_j logit_{j,c} ): the mean of logits, not of probabilities
 
 Metric-style meta-training: cross-entropy of the queries, no inner loop. As published the encoder is ALBERT-base and the
-steps are AdamW's; here it is a small ALBERT from a configuration, never trained before, with weights that start at the
-scale of its width, and Adam at a rate that suits it (our defaults). The block starts with the encoder's own attention
-weights. Tests are in eval mode, which the released code leaves out. The code has no licence.
+steps are AdamW's. Here, by our default, it is a small ALBERT from a configuration whose weights start at the scale of
+its width and then learn the training classes (:func:`graphforget.fewshot.meta.warm_up`), and the steps are Adam's. The
+block starts with the encoder's own attention weights. Tests are in eval mode, which the released code leaves out; that
+code has no licence, and none of it was used.
 """
 
 from __future__ import annotations
