@@ -3,7 +3,8 @@
 Classes, not texts, are split: an encoder of 0.2 million parameters first learns to tell the training classes apart
 (ours, in place of published weights), then is meta-trained on them in 5-way 5-shot episodes; the weights that are best
 on the validation classes are kept, and the test classes are asked about in 5-way episodes of 1 and 5 shots. Passages
-are texts of the training classes. ``floor`` is TF-IDF with a logistic regression on the support; chance is .2. ``raml_without`` has the passages of other queries: what retrieval is worth.
+are texts of the training classes. ``floor`` is TF-IDF with a logistic regression on the support; chance is .2.
+``raml_without`` has the passages of other queries: what retrieval is worth.
 
 Then a memory of all test classes, 5 texts each, forgets one class: its texts leave memory and retrieval
 (``in_memory``), no query is given its name any more (``named_after``), and the answers are those of a memory built
