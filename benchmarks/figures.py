@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import comeback, diffusion_pictures, kernels, scale, search
+from benchmarks import cifar10_stream, clinc, comeback, diffusion_pictures, kernels, letters, scale, search, series
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
@@ -296,6 +296,16 @@ SWEEPS = (
 )
 
 
+STREAM = "cifar10_stream"
+SERIES = {  # benchmarks without a single request: what made the rows, and their columns
+    "letters": ("letters", letters.COLUMNS),
+    "stream-digits": (f"{STREAM} --data digits_images --model mlp --buffer 200", cifar10_stream.COLUMNS),
+    "stream-cora": (f"{STREAM} --data cora --buffer 200 --methods uniclun er only_new", cifar10_stream.COLUMNS),
+    "stream-cifar10": (f"{STREAM} --methods uniclun er --epochs 5", cifar10_stream.COLUMNS),
+    "clinc": ("clinc", clinc.COLUMNS),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweeps, or print or write their tables; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.figures", description=__doc__)
@@ -357,6 +367,10 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         rows = kept(RESULTS / "speed.jsonl")
         said = "\n".join(f"python -m benchmarks.speed {words} --out benchmarks/results/speed.jsonl" for words in SPEED)
         found["speed"] = f"```sh\n{said}\n```\n\n{markdown(rows)}\n"
+    for name, (command, columns) in SERIES.items():
+        if (RESULTS / f"{name}.jsonl").exists():
+            rows = kept(RESULTS / f"{name}.jsonl")
+            found[name] = f"`python -m benchmarks.{command}`\n\n{series.markdown(rows, columns)}\n"
     if (RESULTS / "kernels.jsonl").exists():
         found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():

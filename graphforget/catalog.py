@@ -40,6 +40,7 @@ METHODS: dict[str, str] = {
     "scrub": "graphforget.vision.scrub:SCRUB",
     "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
+    "online_repair": "graphforget.continual.repair:OnlineRepair",
     "conda": "graphforget.federated.conda:ConDa",
     "conda_released": "graphforget.federated.conda:ConDaReleased",
     "fedaf": "graphforget.federated.fedaf:FedAFStyle",
@@ -73,6 +74,15 @@ TASKS: dict[str, str] = {
     "restoration": "graphforget.llm.restor:Restoration",
 }
 
+LEARNERS: dict[str, str] = {
+    "uniclun": "graphforget.continual.uniclun:UniCLUN",
+    "er": "graphforget.continual.replay:ER",
+    "der++": "graphforget.continual.replay:DERpp",
+    "ewc": "graphforget.continual.ewc:EWC",
+    "lwf": "graphforget.continual.lwf:LwF",
+    "only_new": "graphforget.continual.replay:OnlyNew",
+}
+
 
 def find(table: Mapping[str, str], kind: str, name: str) -> Any:
     """Import what a table names.
@@ -98,3 +108,8 @@ def method(name: str) -> Any:
 def task(name: str) -> Any:
     """Return the class of a task by its catalog key."""
     return find(TASKS, "task", name)
+
+
+def learner(name: str) -> Any:
+    """Return the class of a learner of streams by its catalog key."""
+    return find(LEARNERS, "learner", name)

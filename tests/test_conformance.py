@@ -107,7 +107,8 @@ def something_changed(world: World, found: Unlearned) -> bool:
 
 
 ERASURE = {"esd", "ablating_concepts", "forget_me_not", "sdd"}  # tests/diffusion/test_erasure.py
-ON_ROWS = {"blindspot", "gaussian_amnesiac", "features_labels", "ij", "prox_ij"}  # tests/regression, tests/influence
+# tests/regression, tests/influence, tests/continual
+ON_ROWS = {"blindspot", "gaussian_amnesiac", "features_labels", "ij", "prox_ij", "online_repair"}
 
 
 def test_every_method_of_the_catalog_runs_here_or_in_its_own_domain():

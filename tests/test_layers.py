@@ -25,9 +25,9 @@ LADDER = """
 errors
 checked
 kernels losses metrics intervals unpickle resolve page folders
-download idx
+download idx vocabulary
 graph sparse
-forget splits
+forget splits elements
 store
 mapped
 parallel
