@@ -93,6 +93,9 @@ ROOMS = {
     "antisamples",
     "corpora",
     "adapters",
+    "utility",
+    "profiles",
+    "games",
 }
 ON_PAPERS = {"flower_interop"}  # a bridge that runs a paper's method inside the other package
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())

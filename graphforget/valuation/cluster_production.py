@@ -1,0 +1,332 @@
+r"""Cluster values handed down to members: K + 1 trainings instead of thousands: EcoVal-style, our design.
+
+What can be read of EcoVal (arXiv:2402.09288) is its outline: leave-cluster-out values, handed down to the members
+through a production function with an intrinsic and an extrinsic part. Its production function, its intrinsic and
+extrinsic values, its clusters and its tables could not be confirmed: nothing here is that paper's, and no figure here
+may be quoted as its own.
+
+Symbols: clusters C_1 .. C_K by KMeans within each class, N_k = |C_k|, q_i in [0, 1] the intrinsic score of a member.
+
+    LCO_k = u(D) - u(D \ C_k)                                                    K + 1 trainings            (1)
+    q_i   = (1 - distance to the centroid / largest in C_k) * share of the nearest rows with i's label       (2)
+    v_i   = LCO_k q_i / sum of q over C_k               where LCO_k >= 0                                    (3)
+    v_i   = LCO_k (1 - q_i) / sum of (1 - q) over C_k   where LCO_k < 0: what is typical of a harmful
+                                                        cluster is not what makes it harmful                (4)
+    U     = A prod_k N_k^(a_k)                          an *assumption*, asked for by ``production``        (5)
+    dU/dN_k = a_k U / N_k                               the extrinsic value of a member of C_k              (6)
+
+sum_i v_i = sum_k LCO_k, exactly. a_k is read off one further training a cluster, without half of it: emptying a cluster
+is outside the model (log 0). Where all q (or 1 - q) of a cluster are 0 its members share alike. With ``intrinsic=
+"regressor"`` q comes from a forest that was fitted to the TMC-Shapley values of ``sampled`` players among themselves.
+LCO is not Shapley: two clusters that say the same are both worth about nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from graphforget.errors import InputError, unknown
+from graphforget.valuation.shapley import tmc_shapley
+from graphforget.valuation.utility import FloatArray, Utility, Values
+
+IntArray = npt.NDArray[np.int64]
+INTRINSIC = ("centroid", "regressor")
+FIT_ON = 20_000  # rows that KMeans is fitted on; the others are assigned
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClusterValues(Values):
+    """Values, and what they were made of.
+
+    Args:
+        cluster: [n] of each player.
+        lco: [K] leave-cluster-out values, means over the seeds.
+        spread: [K] their standard deviation over the seeds; NaN of one seed.
+        intrinsic: [n] q.
+        whole: u(D).
+        elasticity: [K] a_k of (5), None unless asked for.
+        extrinsic: [K] value of one more member, (6); likewise.
+    """
+
+    cluster: IntArray
+    lco: FloatArray
+    spread: FloatArray
+    intrinsic: FloatArray
+    whole: float
+    elasticity: FloatArray | None = None
+    extrinsic: FloatArray | None = None
+    _space: Any = None
+
+    def predict(self, x: npt.ArrayLike, y: npt.ArrayLike | None = None) -> FloatArray:
+        """Value players that were not there: each as if it alone joined its nearest cluster (of its class).
+
+        Args:
+            x: [m, F].
+            y: [m] labels, where the players had some.
+
+        Raises:
+            InputError: labels missing, or of a class without a cluster.
+        """
+        space: _Space = self._space
+        points = np.asarray(x, dtype=np.float64)
+        label = None if y is None else np.asarray(y, dtype=np.int64)
+        if (label is None) != (space.y is None):
+            raise InputError("labels are needed here exactly where the values were made with labels")
+        cluster = space.nearest(points, label)
+        q = space.intrinsic(points, label, cluster, new=True)
+        share = np.where(self.lco[cluster] < 0, 1 - q, q)
+        own = np.where(self.lco[self.cluster] < 0, 1 - self.intrinsic, self.intrinsic)
+        total = np.bincount(self.cluster, weights=own, minlength=len(self.lco))[cluster] + share
+        even = 1 / (np.bincount(self.cluster, minlength=len(self.lco))[cluster] + 1)
+        part = np.where(total > 0, share / np.where(total > 0, total, 1), even)
+        return np.asarray(self.lco[cluster] * part)
+
+    def cost(self, gone: npt.NDArray[np.bool_]) -> float:
+        """What u is expected to fall by without some players [n] bool: the sum of their values, or by (5)."""
+        if self.elasticity is None:
+            return float(self.values[gone].sum())
+        size = np.bincount(self.cluster, minlength=len(self.lco))
+        left = size - np.bincount(self.cluster[gone], minlength=len(self.lco))
+        ratio = np.maximum(left, 0.5) / size  # the last member counts as half: (5) has no empty cluster
+        return float(self.whole * (1 - np.prod(ratio**self.elasticity)))
+
+
+@dataclass(frozen=True)
+class ClusterProductionValuation:
+    """EcoVal-style values: reconstruction, our design; see the module.
+
+    Args:
+        clusters: K; None is the root of the number of players. Each class has at least one.
+        intrinsic: ``centroid``, (2), or ``regressor``.
+        neighbours: rows that (2) looks at.
+        sampled: players whose Shapley values the regressor is fitted to.
+        permutations: orders of that estimate.
+        production: also train without half of each cluster, for (5) and (6).
+        restarts: of KMeans.
+        seeds: trainings of each coalition; the spread over them is reported beside each LCO.
+        seed: of the clusters and of what is sampled.
+
+    Raises:
+        InputError: more clusters than players, or a setting below 1.
+
+    Example:
+        >>> u = Utility(4, lambda members, seed: float(members[:2].any()))
+        >>> found = ClusterProductionValuation(clusters=2).value(u, [[0.0], [0.1], [5.0], [5.1]])
+        >>> found.values.tolist(), found.lco.sum().item(), found.trainings
+        ([0.5, 0.5, 0.0, 0.0], 1.0, 3)
+    """
+
+    clusters: int | None = None
+    intrinsic: str = "centroid"
+    neighbours: int = 5
+    sampled: int = 100
+    permutations: int = 20
+    production: bool = False
+    restarts: int = 10
+    seeds: tuple[int, ...] = (0,)
+    seed: int = 0
+
+    reference: ClassVar[str] = "EcoVal-style (arXiv:2402.09288), reconstruction, our design"
+
+    def __post_init__(self) -> None:
+        if self.intrinsic not in INTRINSIC:
+            raise unknown("intrinsic score", self.intrinsic, INTRINSIC)
+        for name in ("neighbours", "sampled", "permutations", "restarts"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1 (got {getattr(self, name)})")
+        if not self.seeds:
+            raise InputError("seeds must name at least one training of each coalition (got none)")
+
+    def value(self, utility: Utility, x: npt.ArrayLike, y: npt.ArrayLike | None = None) -> ClusterValues:
+        """Value the players of a game that lie near each other alike.
+
+        Args:
+            utility: of the game.
+            x: [n, F] where the players lie: features, embeddings, profiles.
+            y: [n] labels, or None (edges, users): then clusters are over all, and (2) has no second factor.
+
+        Raises:
+            InputError: lengths that differ, or NaN.
+        """
+        before = utility.spent()
+        points = np.asarray(x, dtype=np.float64)
+        label = None if y is None else np.asarray(y, dtype=np.int64)
+        if points.ndim != 2 or len(points) != utility.players:
+            raise InputError(f"x must have a row a player, [{utility.players}, F] (got {list(points.shape)})")
+        if label is not None and label.shape != (len(points),):
+            raise InputError(f"y must have a label a player (got {list(label.shape)} of {len(points)})")
+        if not np.isfinite(points).all():
+            raise InputError("x holds NaN or infinity; remove or fill such rows")
+        k = self.clusters if self.clusters is not None else max(1, round(len(points) ** 0.5))
+        if not 1 <= k <= len(points):
+            raise InputError(f"clusters must lie in [1, {len(points)}], the players (got {k})")
+        space = _Space.of(points, label, k, self)
+        trained, whole = [], []
+        for seed in self.seeds:
+            full = utility(utility.everyone, seed)
+            whole.append(full)
+            trained.append([full - utility(space.cluster != each, seed) for each in range(space.count)])
+        lco = np.mean(trained, axis=0)
+        spread = np.std(trained, axis=0, ddof=1) if len(trained) > 1 else np.full(len(lco), np.nan)
+        if self.intrinsic == "regressor":
+            space.regressor = self._regressor(utility, space)
+        q = space.intrinsic(points, label, space.cluster, new=False)
+        elasticity, extrinsic = None, None
+        if self.production:
+            elasticity, extrinsic = self._production(utility, space, float(np.mean(whole)))
+        return ClusterValues(
+            values=_handed_down(lco, space.cluster, q),
+            method="cluster_production",
+            trainings=utility.trainings - before[0],
+            seconds=time.perf_counter() - before[1],
+            cluster=space.cluster,
+            lco=lco,
+            spread=spread,
+            intrinsic=q,
+            whole=float(np.mean(whole)),
+            elasticity=elasticity,
+            extrinsic=extrinsic,
+            _space=space,
+        )
+
+    def _production(self, utility: Utility, space: _Space, whole: float) -> tuple[FloatArray, FloatArray]:
+        """(5) and (6), from a training without half of each cluster."""
+        if whole <= 0:
+            raise InputError(f"a production function needs a utility above 0 (got u(D) = {whole}); use accuracy")
+        rng, found = np.random.default_rng(self.seed), np.zeros(space.count)
+        size = np.bincount(space.cluster)
+        for k in range(space.count):
+            gone = rng.permutation(np.flatnonzero(space.cluster == k))[: size[k] // 2]
+            if len(gone):
+                members = np.ones(len(space.cluster), dtype=bool)
+                members[gone] = False
+                reached = max(utility(members, self.seeds[0]), 1e-12)
+                found[k] = np.log(reached / whole) / np.log((size[k] - len(gone)) / size[k])
+        return found, found * whole / size
+
+    def _regressor(self, utility: Utility, space: _Space) -> Any:
+        """A forest fitted to the TMC-Shapley values of sampled players in their own game, scaled to [0, 1]."""
+        from sklearn.ensemble import RandomForestRegressor
+
+        rng = np.random.default_rng(self.seed)
+        some = np.sort(rng.permutation(len(space.x))[: self.sampled])
+
+        def among(members: npt.NDArray[np.bool_], seed: int) -> float:
+            inside = np.zeros(len(space.x), dtype=bool)
+            inside[some[members]] = True
+            return utility(inside, seed)
+
+        game = Utility(len(some), among)
+        values = tmc_shapley(game, permutations=self.permutations, seed=self.seeds[0]).values
+        low, high = values.min(), values.max()
+        target = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+        label = None if space.y is None else space.y[some]
+        inputs = space.inputs(space.x[some], label, space.cluster[some], new=False)
+        return RandomForestRegressor(n_estimators=100, random_state=self.seed).fit(inputs, target)
+
+
+def _handed_down(lco: FloatArray, cluster: IntArray, q: FloatArray) -> FloatArray:
+    """(3) and (4)."""
+    share = np.where(lco[cluster] < 0, 1 - q, q)
+    total = np.bincount(cluster, weights=share, minlength=len(lco))
+    size = np.bincount(cluster, minlength=len(lco))
+    part = np.where(total[cluster] > 0, share / np.where(total > 0, total, 1)[cluster], 1 / size[cluster])
+    return np.asarray(lco[cluster] * part)
+
+
+@dataclass(eq=False)
+class _Space:
+    """Where the players lie, and the clusters among them."""
+
+    x: FloatArray
+    y: IntArray | None
+    cluster: IntArray
+    centroid: FloatArray
+    owner: IntArray | None  # class of each cluster
+    reach: FloatArray
+    neighbours: int
+    regressor: Any = None
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return len(self.centroid)
+
+    @classmethod
+    def of(cls, x: FloatArray, y: IntArray | None, k: int, settings: ClusterProductionValuation) -> _Space:
+        """Cluster within each class, in proportion to its size and at least once."""
+        cluster, owner = np.zeros(len(x), dtype=np.int64), []
+        centroids: list[FloatArray] = []
+        for each in [None] if y is None else np.unique(y):
+            own = np.arange(len(x)) if y is None else np.flatnonzero(y == each)
+            count = max(1, round(k * len(own) / len(x)))
+            found, centre = _kmeans(x[own], count, settings)
+            cluster[own] = found + sum(len(earlier) for earlier in centroids)
+            centroids.append(centre)
+            owner += [each] * len(centre)
+        centroid = np.concatenate(centroids)
+        distance = np.linalg.norm(x - centroid[cluster], axis=1)
+        reach = np.zeros(len(centroid))
+        np.maximum.at(reach, cluster, distance)
+        classes = None if y is None else np.asarray(owner, dtype=np.int64)
+        return cls(x, y, cluster, centroid, classes, reach, settings.neighbours)
+
+    def nearest(self, x: FloatArray, y: IntArray | None) -> IntArray:
+        """[m] the nearest cluster, of the same class where there are classes."""
+        distance = np.linalg.norm(x[:, None] - self.centroid[None], axis=2)
+        if y is not None and self.owner is not None:
+            if not np.isin(y, self.owner).all():
+                missing = y[~np.isin(y, self.owner)][0]
+                raise InputError(f"no cluster holds the class {missing}; known: {np.unique(self.owner).tolist()}")
+            distance[y[:, None] != self.owner[None]] = np.inf
+        return np.asarray(distance.argmin(1), dtype=np.int64)
+
+    def inputs(self, x: FloatArray, y: IntArray | None, cluster: IntArray, *, new: bool) -> FloatArray:
+        """[m, F + 3] what the regressor reads: the row, its label, and the two factors of (2)."""
+        label = np.zeros(len(x)) if y is None else y.astype(np.float64)
+        return np.column_stack([x, label, self.central(x, cluster), self.agreement(x, y, new=new)])
+
+    def intrinsic(self, x: FloatArray, y: IntArray | None, cluster: IntArray, *, new: bool) -> FloatArray:
+        """(2), or the regressor's answer."""
+        if self.regressor is not None:
+            said = self.regressor.predict(self.inputs(x, y, cluster, new=new))
+            return np.asarray(said, dtype=np.float64).clip(0, 1)
+        return self.central(x, cluster) * self.agreement(x, y, new=new)
+
+    def central(self, x: FloatArray, cluster: IntArray) -> FloatArray:
+        """[m] 1 at the centroid, 0 as far away as the farthest member."""
+        distance, reach = np.linalg.norm(x - self.centroid[cluster], axis=1), self.reach[cluster]
+        return np.asarray(1 - (distance / np.where(reach > 0, reach, 1)).clip(0, 1).round(9))  # ties stay ties
+
+    def agreement(self, x: FloatArray, y: IntArray | None, *, new: bool) -> FloatArray:
+        """[m] share of the nearest players, itself left out, that have its label; 1 without labels."""
+        from sklearn.neighbors import NearestNeighbors
+
+        if y is None or self.y is None or len(self.x) < 2:
+            return np.ones(len(x))
+        count = min(self.neighbours, len(self.x) - (not new))
+        model = NearestNeighbors(n_neighbors=count).fit(self.x)
+        near = model.kneighbors(x if new else None, return_distance=False)
+        if not new and len(x) != len(self.x):
+            near = NearestNeighbors(n_neighbors=min(count + 1, len(self.x))).fit(self.x).kneighbors(x)[1][:, 1:]
+        return np.asarray((self.y[near] == y[:, None]).mean(1), dtype=np.float64)
+
+
+def _kmeans(x: FloatArray, count: int, settings: ClusterProductionValuation) -> tuple[IntArray, FloatArray]:
+    """([n] cluster, [K, F] centroids); as many clusters as players is one a player, whatever lies on whatever."""
+    from sklearn.cluster import KMeans
+
+    if count >= len(x):
+        return np.arange(len(x)), x.copy()
+    rng = np.random.default_rng(settings.seed)
+    some = x if len(x) <= FIT_ON else x[rng.choice(len(x), FIT_ON, replace=False)]
+    count = min(count, len(np.unique(some, axis=0)))
+    model = KMeans(count, n_init=settings.restarts, random_state=settings.seed).fit(some)
+    found = model.predict(x)
+    kept, cluster = np.unique(found, return_inverse=True)  # none is empty
+    return cluster.astype(np.int64), np.asarray(model.cluster_centers_[kept], dtype=np.float64)
