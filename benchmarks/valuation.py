@@ -36,15 +36,13 @@ from graphforget.valuation.leave_one_out import leave_one_out
 from graphforget.valuation.shapley import tmc_shapley
 from graphforget.valuation.utility import FloatArray, Values
 
-PERMUTATIONS, TOLERANCE, SUBSETS, BAGS = 20, 0.01, 300, 200
+PERMUTATIONS, SUBSETS, BAGS = 20, 300, 200
 Valuator = Callable[[Rows, int], Values]
 ON_GAMES = ("leave_one_out", "tmc_shapley", "banzhaf", "cluster_production")
 ROWS: dict[str, Valuator] = {
     "random": lambda rows, seed: Values(np.random.default_rng(seed).random(len(rows.x)), "random", 0, 0.0),
     "leave_one_out": lambda rows, seed: leave_one_out(rows.utility()),
-    "tmc_shapley": lambda rows, seed: tmc_shapley(
-        rows.utility(), permutations=PERMUTATIONS, tolerance=TOLERANCE, seed=seed
-    ),
+    "tmc_shapley": lambda rows, seed: tmc_shapley(rows.utility(), permutations=PERMUTATIONS, seed=seed),
     "banzhaf": lambda rows, seed: banzhaf(rows.utility(), samples=SUBSETS, seed=seed),
     "knn_shapley": lambda rows, seed: knn_shapley(rows.x, rows.y, rows.x_val, rows.y_val),
     "data_oob": lambda rows, seed: data_oob(rows.x, rows.y, bags=BAGS, seed=seed),
@@ -67,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--dataset", nargs="+", default=["iris"], metavar="NAME", help=f"{' '.join(known)} (iris)")
     add("--methods", nargs="+", default=list(ROWS), metavar="NAME", help=" ".join(ROWS))
-    add("--rows", type=int, default=None, help="rows to value (50 of iris, 150 of others, 60 players of games)")
+    add("--rows", type=int, default=None, help="rows to value (50 of iris, 100 of others, 60 players of games)")
     add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="(1 2 3)")
     add("--data-root", type=Path, default=None, help="folder of the data sets")
     add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; what is there is kept")
@@ -96,7 +94,7 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
     earlier, console = kept(flags.out), Console(stderr=True)
     for dataset in flags.dataset:
         game = dataset in cases.GAMES
-        count = flags.rows or (50 if dataset in ("iris", "knn") else 60 if game else 150)
+        count = flags.rows or (50 if dataset in ("iris", "knn") else 60 if game else 100)
         methods = [name for name in flags.methods if not game or name in ON_GAMES]
         for seed in flags.seeds:
             case: KnownGame | Rows | None = None
@@ -134,7 +132,7 @@ def of_rows(rows: Rows, method: str, seed: int) -> Report:
     for name, found in cases.curves(rows, values.values).items():
         gap = found - floor[name.partition("_")[0]]
         figures["test", name] = float(gap.mean()) * (-1 if name in ("drop_high", "add_low") else 1)
-        for share, value in zip(cases.SHARES, found, strict=True):
+        for share, value in zip(cases.shares(name), found, strict=True):
             block.add(ORIGINAL, method, {("test", f"accuracy_{name}"): float(value)})
             block.rows[-1]["share"] = float(share)
     block.add(ORIGINAL, method, figures)
@@ -224,8 +222,9 @@ def plot(rows: Sequence[dict[str, Any]], dataset: str, path: Path) -> None:
     for axis, name in zip(axes, ("drop_high", "drop_low", "add_high", "add_low"), strict=True):
         for method in dict.fromkeys(row["method"] for row in own):
             part = [row for row in own if row["method"] == method and row["metric"] == f"accuracy_{name}"]
-            mean = [np.mean([row["value"] for row in part if row["share"] == share]) for share in cases.SHARES]
-            axis.plot(cases.SHARES, mean, label=method, linestyle=":" if method == "random" else "-", linewidth=1.5)
+            at = cases.shares(name).tolist()
+            mean = [np.mean([row["value"] for row in part if row["share"] == share]) for share in at]
+            axis.plot(at, mean, label=method, linestyle=":" if method == "random" else "-", linewidth=1.5)
         verb, _, end = name.partition("_")
         axis.set_title(f"{verb} the {end}est values first")
         axis.set_xlabel(f"share of the rows {'dropped' if verb == 'drop' else 'added'}")

@@ -134,12 +134,17 @@ def random_curves(rows: Rows, seed: int) -> dict[str, FloatArray]:
     return {name: np.mean([curve(rows, order, drop=name == "drop") for order in orders], 0) for name in ("drop", "add")}
 
 
+def shares(name: str) -> FloatArray:
+    """[S] what of the rows is dropped, from none on, or added, up to all of them."""
+    return SHARES if name.startswith("drop") else np.round(SHARES + SHARES[1], 2)
+
+
 def curve(rows: Rows, order: npt.NDArray[np.int64], *, drop: bool) -> FloatArray:
     """[S] test accuracy without the first of an order, or with a twentieth and then more of it alone."""
     utility = rows_utility(rows.x, rows.y, rows.x_test, rows.y_test, model=logistic)
     found = []
-    for share in SHARES:
+    for share in shares("drop" if drop else "add"):
         members = np.zeros(len(order), dtype=bool)
-        members[order[: round((share if drop else share + SHARES[1]) * len(order))]] = True
+        members[order[: round(share * len(order))]] = True
         found.append(utility(~members if drop else members))
     return np.array(found)
