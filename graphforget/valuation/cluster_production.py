@@ -24,7 +24,7 @@ LCO is not Shapley: two clusters that say the same are both worth about nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -153,11 +153,44 @@ class ClusterProductionValuation:
         Raises:
             InputError: lengths that differ, or NaN.
         """
-        before = utility.spent()
+        before, space = utility.spent(), self._space(x, y, utility.players)
+        trained, whole = [], []
+        for seed in self.seeds:
+            full = utility(utility.everyone, seed)
+            whole.append(full)
+            trained.append([full - utility(space.cluster != each, seed) for each in range(space.count)])
+        spread = np.std(trained, axis=0, ddof=1) if len(trained) > 1 else np.full(space.count, np.nan)
+        if self.intrinsic == "regressor":
+            space.regressor = self._regressor(utility, space)
+        made = _made(space, np.mean(trained, axis=0), spread, float(np.mean(whole)))
+        if self.production:
+            elasticity, extrinsic = self._production(utility, space, made.whole)
+            made = replace(made, elasticity=elasticity, extrinsic=extrinsic)
+        return replace(made, trainings=utility.trainings - before[0], seconds=time.perf_counter() - before[1])
+
+    def restored(self, x: npt.ArrayLike, lco: npt.ArrayLike, whole: float) -> ClusterValues:
+        """Hand down leave-cluster-out values that were kept: the same rows and settings give the same clusters.
+
+        Args:
+            x: [n, F] as they were valued, without labels and without a regressor.
+            lco: [K] kept.
+            whole: u(D).
+
+        Raises:
+            InputError: another number of clusters.
+        """
+        kept = np.asarray(lco, dtype=np.float64)
+        space = self._space(x, None, len(np.asarray(x)))
+        if kept.shape != (space.count,):
+            raise InputError(f"lco must have a value a cluster, [{space.count}] (got {list(kept.shape)})")
+        return _made(space, kept, np.full(space.count, np.nan), whole)
+
+    def _space(self, x: npt.ArrayLike, y: npt.ArrayLike | None, players: int) -> _Space:
+        """Check the rows and cluster them."""
         points = np.asarray(x, dtype=np.float64)
         label = None if y is None else np.asarray(y, dtype=np.int64)
-        if points.ndim != 2 or len(points) != utility.players:
-            raise InputError(f"x must have a row a player, [{utility.players}, F] (got {list(points.shape)})")
+        if points.ndim != 2 or len(points) != players:
+            raise InputError(f"x must have a row a player, [{players}, F] (got {list(points.shape)})")
         if label is not None and label.shape != (len(points),):
             raise InputError(f"y must have a label a player (got {list(label.shape)} of {len(points)})")
         if not np.isfinite(points).all():
@@ -165,34 +198,7 @@ class ClusterProductionValuation:
         k = self.clusters if self.clusters is not None else max(1, round(len(points) ** 0.5))
         if not 1 <= k <= len(points):
             raise InputError(f"clusters must lie in [1, {len(points)}], the players (got {k})")
-        space = _Space.of(points, label, k, self)
-        trained, whole = [], []
-        for seed in self.seeds:
-            full = utility(utility.everyone, seed)
-            whole.append(full)
-            trained.append([full - utility(space.cluster != each, seed) for each in range(space.count)])
-        lco = np.mean(trained, axis=0)
-        spread = np.std(trained, axis=0, ddof=1) if len(trained) > 1 else np.full(len(lco), np.nan)
-        if self.intrinsic == "regressor":
-            space.regressor = self._regressor(utility, space)
-        q = space.intrinsic(points, label, space.cluster, new=False)
-        elasticity, extrinsic = None, None
-        if self.production:
-            elasticity, extrinsic = self._production(utility, space, float(np.mean(whole)))
-        return ClusterValues(
-            values=_handed_down(lco, space.cluster, q),
-            method="cluster_production",
-            trainings=utility.trainings - before[0],
-            seconds=time.perf_counter() - before[1],
-            cluster=space.cluster,
-            lco=lco,
-            spread=spread,
-            intrinsic=q,
-            whole=float(np.mean(whole)),
-            elasticity=elasticity,
-            extrinsic=extrinsic,
-            _space=space,
-        )
+        return _Space.of(points, label, k, self)
 
     def _production(self, utility: Utility, space: _Space, whole: float) -> tuple[FloatArray, FloatArray]:
         """(5) and (6), from a training without half of each cluster."""
@@ -228,6 +234,22 @@ class ClusterProductionValuation:
         label = None if space.y is None else space.y[some]
         inputs = space.inputs(space.x[some], label, space.cluster[some], new=False)
         return RandomForestRegressor(n_estimators=100, random_state=self.seed).fit(inputs, target)
+
+
+def _made(space: _Space, lco: FloatArray, spread: FloatArray, whole: float) -> ClusterValues:
+    q = space.intrinsic(space.x, space.y, space.cluster, new=False)
+    return ClusterValues(
+        values=_handed_down(lco, space.cluster, q),
+        method="cluster_production",
+        trainings=0,
+        seconds=0.0,
+        cluster=space.cluster,
+        lco=lco,
+        spread=spread,
+        intrinsic=q,
+        whole=whole,
+        _space=space,
+    )
 
 
 def _handed_down(lco: FloatArray, cluster: IntArray, q: FloatArray) -> FloatArray:
