@@ -36,13 +36,15 @@ from graphforget.valuation.leave_one_out import leave_one_out
 from graphforget.valuation.shapley import tmc_shapley
 from graphforget.valuation.utility import FloatArray, Values
 
-PERMUTATIONS, SUBSETS, BAGS = 20, 300, 200
+TRAININGS, SUBSETS, BAGS = 1000, 300, 200
 Valuator = Callable[[Rows, int], Values]
 ON_GAMES = ("leave_one_out", "tmc_shapley", "banzhaf", "cluster_production")
 ROWS: dict[str, Valuator] = {
     "random": lambda rows, seed: Values(np.random.default_rng(seed).random(len(rows.x)), "random", 0, 0.0),
     "leave_one_out": lambda rows, seed: leave_one_out(rows.utility()),
-    "tmc_shapley": lambda rows, seed: tmc_shapley(rows.utility(), permutations=PERMUTATIONS, seed=seed),
+    "tmc_shapley": lambda rows, seed: tmc_shapley(
+        rows.utility(), permutations=max(2, TRAININGS // len(rows.x)), seed=seed
+    ),
     "banzhaf": lambda rows, seed: banzhaf(rows.utility(), samples=SUBSETS, seed=seed),
     "knn_shapley": lambda rows, seed: knn_shapley(rows.x, rows.y, rows.x_val, rows.y_val),
     "data_oob": lambda rows, seed: data_oob(rows.x, rows.y, bags=BAGS, seed=seed),
@@ -145,7 +147,7 @@ def of_game(game: KnownGame, method: str, seed: int) -> Report:
     if method == "cluster_production":
         values: Values = clusters(seed).value(utility, game.x, game.y)
     elif method == "tmc_shapley":
-        values = tmc_shapley(utility, permutations=PERMUTATIONS * 5, seed=seed)
+        values = tmc_shapley(utility, permutations=100, seed=seed)
     elif method == "banzhaf":
         values = banzhaf(utility, samples=SUBSETS, seed=seed)
     else:
