@@ -37,14 +37,19 @@ from graphforget.valuation.shapley import tmc_shapley
 from graphforget.valuation.utility import FloatArray, Values
 
 TRAININGS, SUBSETS, BAGS = 1000, 300, 200
+
+
+def orders(players: int) -> int:
+    """How many orders cost about a thousand trainings."""
+    return max(2, TRAININGS // players)
+
+
 Valuator = Callable[[Rows, int], Values]
 ON_GAMES = ("leave_one_out", "tmc_shapley", "banzhaf", "cluster_production")
 ROWS: dict[str, Valuator] = {
     "random": lambda rows, seed: Values(np.random.default_rng(seed).random(len(rows.x)), "random", 0, 0.0),
     "leave_one_out": lambda rows, seed: leave_one_out(rows.utility()),
-    "tmc_shapley": lambda rows, seed: tmc_shapley(
-        rows.utility(), permutations=max(2, TRAININGS // len(rows.x)), seed=seed
-    ),
+    "tmc_shapley": lambda rows, seed: tmc_shapley(rows.utility(), permutations=orders(len(rows.x)), seed=seed),
     "banzhaf": lambda rows, seed: banzhaf(rows.utility(), samples=SUBSETS, seed=seed),
     "knn_shapley": lambda rows, seed: knn_shapley(rows.x, rows.y, rows.x_val, rows.y_val),
     "data_oob": lambda rows, seed: data_oob(rows.x, rows.y, bags=BAGS, seed=seed),

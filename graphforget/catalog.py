@@ -40,6 +40,7 @@ METHODS: dict[str, str] = {
     "scrub": "graphforget.vision.scrub:SCRUB",
     "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
+    "chosen_replay": "graphforget.active.replay:ChosenReplay",
     "conda": "graphforget.federated.conda:ConDa",
     "conda_released": "graphforget.federated.conda:ConDaReleased",
     "fedaf": "graphforget.federated.fedaf:FedAFStyle",

@@ -94,6 +94,7 @@ ROOMS = {
     "corpora",
     "adapters",
     "utility",
+    "seen",
     "profiles",
     "games",
     "table",
