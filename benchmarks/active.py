@@ -1,7 +1,7 @@
 """``python -m benchmarks.active --dataset digits_images``: which labels to buy, and which retained rows to replay.
 
-``--part labels``: a model learns from a few labelled images, asks for more by a strategy and is trained anew, round after
-round; test accuracy against labels, and its mean over the rounds. ``--part replay``: a tenth of the training images is
+``--part labels``: a model learns from a few labelled images, asks for more by a strategy and is trained anew, round by
+round: test accuracy against labels, and its mean over the rounds. ``--part replay``: a tenth of the training images is
 deleted by gradient ascent, and the model is repaired on some retained images, chosen by the strategy; accuracies and
 the distance to gold (Jensen-Shannon, mean of two golds) beside the floor. Example::
 
