@@ -121,8 +121,7 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
 
 def of_rows(rows: Rows, method: str, seed: int) -> Report:
     """Value the rows of a table and say how well."""
-    values, block = ROWS[method](rows, seed), Report()
-    floor = cases.random_curves(rows, seed)
+    values, block, floor = ROWS[method](rows, seed), Report(), rows.floor
     figures = {
         ("all", "mislabel_auc"): auc(_tensor(-values.values[rows.wrong]), _tensor(-values.values[~rows.wrong])),
         ("all", "trainings"): float(values.trainings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,11 @@ class Rows:
     y_test: npt.NDArray[np.int64]
     x_new: FloatArray
     y_new: npt.NDArray[np.int64]
+
+    @cached_property
+    def floor(self) -> dict[str, FloatArray]:
+        """The curves of random orders."""
+        return random_curves(self)
 
     def utility(self) -> Utility:
         """The mean log-likelihood of a logistic regression on the validation rows."""
@@ -127,9 +133,9 @@ def curves(rows: Rows, values: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def random_curves(rows: Rows, seed: int) -> dict[str, FloatArray]:
+def random_curves(rows: Rows) -> dict[str, FloatArray]:
     """{"drop", "add"}: the means over random orders."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     orders = [rng.permutation(len(rows.x)) for _ in range(ORDERS)]
     return {name: np.mean([curve(rows, order, drop=name == "drop") for order in orders], 0) for name in ("drop", "add")}
 
