@@ -6,8 +6,8 @@ that another environment's Python runs it as a script::
     python -m venv sdmetrics && sdmetrics/bin/pip install "sdmetrics==0.32.0" "pandas<3"
     sdmetrics/bin/python benchmarks/sdmetrics_reference.py real.csv synthetic.csv --categorical quality
 
-The two files have a header with the same columns. It prints ``quality`` (0 to 1), its halves ``shapes`` and ``pairs``, and
-the mean KSComplement and TVComplement over the columns.
+The two files have a header with the same columns. It prints ``quality`` (0 to 1), its halves ``shapes`` and ``pairs``,
+and the mean KSComplement and TVComplement over the columns.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Rows of a table, a tenth of whose labels are flipped: how well low values find them (``mislabel_auc``), the rank
 correlation with exact KNN-Shapley, test accuracy while rows are dropped or added in the order of their values (areas
 against random orders; all four are better the larger), and the values of rows that were never valued against those that
-they get when they are. ``--dataset airport additive knn`` are games whose Shapley values are known. Trainings and
-seconds stand beside every score. Example::
+they get when they are. ``--dataset airport additive knn`` are games whose Shapley values are known; ``edges users``
+ask what a deletion costs in utility: expected by the values of clusters, and by retraining. Trainings and seconds stand
+beside every score. Example::
 
     python -m benchmarks.valuation --dataset iris breast_cancer --seeds 1 2 3 --out valuation.jsonl --plot curves.png
 """
@@ -25,6 +26,7 @@ from benchmarks import valuation_cases as cases
 from benchmarks.output import kept, printed, refused
 from benchmarks.runner import append
 from benchmarks.valuation_cases import KnownGame, Rows
+from benchmarks.valuation_deletions import DELETIONS, of_deletions
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 from graphforget.metrics import auc, mean_interval, spearman
 from graphforget.report import ORIGINAL, Report
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.valuation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = (*cases.TABLES, *cases.GAMES)
+    known = (*cases.TABLES, *cases.GAMES, *DELETIONS)
     add = parser.add_argument
     add("--dataset", nargs="+", default=["iris"], metavar="NAME", help=f"{' '.join(known)} (iris)")
     add("--methods", nargs="+", default=list(ROWS), metavar="NAME", help=" ".join(ROWS))
@@ -100,9 +102,10 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
     """Yield the rows of each (data set, seed, method), from --out where they are there."""
     earlier, console = kept(flags.out), Console(stderr=True)
     for dataset in flags.dataset:
-        game = dataset in cases.GAMES
+        game, deletion = dataset in cases.GAMES, dataset in DELETIONS
         count = flags.rows or (50 if dataset in ("iris", "knn") else 60 if game else 100)
         methods = [name for name in flags.methods if not game or name in ON_GAMES]
+        methods = ["cluster_production"] if deletion else methods
         for seed in flags.seeds:
             case: KnownGame | Rows | None = None
             for method in methods:
@@ -110,9 +113,14 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
                 found = [row for row in earlier if all(row.get(key) == value for key, value in keys.items())]
                 if not found:
                     console.print(f"{dataset}, seed {seed}: {method}", highlight=False)
-                    make = cases.game_of if game else cases.rows_of
-                    case = make(dataset, count, seed, flags.data_root) if case is None else case
-                    block = of_game(case, method, seed) if isinstance(case, KnownGame) else of_rows(case, method, seed)
+                    if case is None and not deletion:
+                        case = (cases.game_of if game else cases.rows_of)(dataset, count, seed, flags.data_root)
+                    if case is None:
+                        block = of_deletions(dataset, seed, flags.data_root)
+                    else:
+                        block = (
+                            of_game(case, method, seed) if isinstance(case, KnownGame) else of_rows(case, method, seed)
+                        )
                     block.rows = [{**row, **keys} for row in block.rows]
                     append(flags.out, block)
                     found = block.rows
@@ -168,6 +176,7 @@ def of_game(game: KnownGame, method: str, seed: int) -> Report:
 
 SHOWN = ("mislabel_auc", "spearman_knn", "out_of_sample", "drop_high", "drop_low", "add_high", "add_low")
 OF_GAMES = ("spearman_shapley", "error")
+OF_DELETIONS = ("rank", "gap", "real", "spread")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -175,7 +184,11 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     made = Table()
     for column in ("data set", "method"):
         made.add_column(column)
-    metrics = [name for name in (*OF_GAMES, *SHOWN, "trainings", "seconds") if any(r["metric"] == name for r in rows)]
+    metrics = [
+        name
+        for name in (*OF_GAMES, *OF_DELETIONS, *SHOWN, "trainings", "seconds")
+        if any(r["metric"] == name for r in rows)
+    ]
     for column in metrics:
         made.add_column(column.replace("_", "\n", 1), justify="right")
     for line in lines(rows, metrics):

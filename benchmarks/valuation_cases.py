@@ -38,6 +38,7 @@ class Rows:
         y_test: [t].
         x_new: [n / 4, F] rows that are valued only together with the others.
         y_new: their labels.
+        seed: of the draw.
     """
 
     x: FloatArray
@@ -49,11 +50,12 @@ class Rows:
     y_test: npt.NDArray[np.int64]
     x_new: FloatArray
     y_new: npt.NDArray[np.int64]
+    seed: int
 
     @cached_property
     def floor(self) -> dict[str, FloatArray]:
         """The curves of random orders."""
-        return random_curves(self)
+        return random_curves(self, self.seed)
 
     def utility(self) -> Utility:
         """The mean log-likelihood of a logistic regression on the validation rows."""
@@ -105,7 +107,7 @@ def rows_of(dataset: str, count: int, seed: int, root: Path | None) -> Rows:
     classes = int(y.max()) + 1
     labels[wrong] = (labels[wrong] + rng.integers(1, classes, int(wrong.sum()))) % classes
     test = test[:1000]
-    return Rows(x[train], labels, wrong, x[val], y[val], x[test], y[test], x[fresh], y[fresh])
+    return Rows(x[train], labels, wrong, x[val], y[val], x[test], y[test], x[fresh], y[fresh], seed)
 
 
 def game_of(name: str, count: int, seed: int, root: Path | None) -> KnownGame:
@@ -133,9 +135,9 @@ def curves(rows: Rows, values: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def random_curves(rows: Rows) -> dict[str, FloatArray]:
+def random_curves(rows: Rows, seed: int) -> dict[str, FloatArray]:
     """{"drop", "add"}: the means over random orders."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(rows.x)) for _ in range(ORDERS)]
     return {name: np.mean([curve(rows, order, drop=name == "drop") for order in orders], 0) for name in ("drop", "add")}
 
