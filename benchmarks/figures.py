@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import kernels, scale
+from benchmarks import active, kernels, scale, tabsyndex, valuation
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
@@ -337,6 +337,20 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
+    return found | companions()
+
+
+def companions() -> dict[str, str]:
+    """Markdown by marker of the commands that have rows of their own form."""
+    found = {}
+    if rows := kept(RESULTS / "valuation.jsonl"):
+        found["valuation"] = valuation.tables(rows, valuation.SHORT)
+        found["valuation-all"] = valuation.tables(rows)
+    if rows := kept(RESULTS / "tabsyndex.jsonl"):
+        found["tabsyndex"] = tabsyndex.markdown(rows)
+    if rows := kept(RESULTS / "active.jsonl"):
+        parts = {row["task"] for row in rows}
+        found["active"] = "\n\n".join(active.markdown(rows, part) for part in active.PARTS if part in parts)
     return found
 
 

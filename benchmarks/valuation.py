@@ -220,6 +220,29 @@ def markdown(rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in body)
 
 
+SHORT = ("airport", "knn", "edges", "users", "iris", "adult")  # of the README
+
+
+def tables(rows: Sequence[dict[str, Any]], only: Sequence[str] | None = None) -> str:
+    """Every kind of data set as a Markdown table of its own.
+
+    Args:
+        rows: measured.
+        only: some data sets.
+    """
+    kinds = (
+        (cases.GAMES, OF_GAMES),
+        (DELETIONS, OF_DELETIONS),
+        (cases.TABLES, ("mislabel_auc", "spearman_knn", "out_of_sample", *SHOWN[3:])),
+    )
+    found = []
+    for names, metrics in kinds:
+        own = [row for row in rows if row["dataset"] in names and (only is None or row["dataset"] in only)]
+        if own:
+            found.append(markdown(own, (*metrics, "trainings", "seconds")))
+    return "\n\n".join(found)
+
+
 def plot(rows: Sequence[dict[str, Any]], dataset: str, path: Path) -> None:
     """Draw the four curves of each method.
 
