@@ -96,6 +96,7 @@ ROOMS = {
     "utility",
     "seen",
     "profiles",
+    "space",
     "games",
     "table",
     "associations",

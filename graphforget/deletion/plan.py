@@ -27,6 +27,7 @@ from graphforget.deletion.records import State
 from graphforget.deletion.resolve import Resolver, counts, remaining
 from graphforget.deletion.run import Work, resolve_received
 from graphforget.deletion.store import Store
+from graphforget.deletion.worth import NOTE as VALUES
 from graphforget.deletion.worth import worth
 from graphforget.errors import GraphforgetError, NotApplicable
 from graphforget.forget import ForgetSplit
@@ -118,9 +119,10 @@ def last_plan(store: Store) -> Plan | None:
 
 
 def forget_plan(store: Store) -> None:
-    """Drop the plan: its requests are done."""
+    """Drop the plan and the values behind it: its requests are done."""
     with store.queue.transaction():
         store.queue.set_note(NOTE, "")
+        store.queue.set_note(VALUES, "")
 
 
 def _best(name: str, reason: str, prices: Sequence[Price]) -> tuple[str, str]:

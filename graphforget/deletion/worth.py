@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from graphforget.deletion.prices import UtilityCost
@@ -51,14 +52,14 @@ def worth(
         budget: seconds of the whole plan, of which a quarter may go here.
         say: receives a line before the trainings.
     """
-    name, task = work.task.score_name, work.task
+    name, task = getattr(work.task, "score_name", "score"), work.task  # a user's own may name none
     if not isinstance(task.recipe, Recipe):
         return UtilityCost(metric=name, reason="the recipe is the user's own, and may take any time")
     if store.deployment.task not in ("link", "node", "recommend"):
         return UtilityCost(metric=name, reason="the deployment's task is the user's own")
     data = work.splits.train
     nodes = store.deployment.task == "node"
-    ids = data.nodes() if nodes else data.pairs()
+    ids = data.nodes() if nodes else data.pairs().unique(dim=1)  # parallel edges go together
     gone = gone_of(split, ids, nodes=nodes)
     if not gone.any():
         return UtilityCost(metric=name, reason="only values go (features, labels of links): they are not valued")
@@ -113,7 +114,7 @@ def gone_of(split: ForgetSplit[Graph], ids: Tensor, *, nodes: bool) -> npt.NDArr
     """[n] bool: which of the players, nodes [n] or pairs [2, n], the retained part has no more."""
     if nodes:
         kept = split.retain.node_mask
-        gone = ~kept[ids] if kept is not None else ids.new_zeros(len(ids), dtype=bool)  # type: ignore[call-overload]
+        gone = torch.zeros(len(ids), dtype=torch.bool) if kept is None else ~kept[ids]
     else:
         gone = ~split.retain.has_edges(ids)
     return np.asarray(gone.cpu().numpy(), dtype=bool)

@@ -32,11 +32,10 @@ import numpy.typing as npt
 
 from graphforget.errors import InputError, unknown
 from graphforget.valuation.shapley import tmc_shapley
+from graphforget.valuation.space import IntArray, Space
 from graphforget.valuation.utility import FloatArray, Utility, Values
 
-IntArray = npt.NDArray[np.int64]
 INTRINSIC = ("centroid", "regressor")
-FIT_ON = 20_000  # rows that KMeans is fitted on; the others are assigned
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -72,7 +71,7 @@ class ClusterValues(Values):
         Raises:
             InputError: labels missing, or of a class without a cluster.
         """
-        space: _Space = self._space
+        space: Space = self._space
         points = np.asarray(x, dtype=np.float64)
         label = None if y is None else np.asarray(y, dtype=np.int64)
         if (label is None) != (space.y is None):
@@ -185,7 +184,7 @@ class ClusterProductionValuation:
             raise InputError(f"lco must have a value a cluster, [{space.count}] (got {list(kept.shape)})")
         return _made(space, kept, np.full(space.count, np.nan), whole)
 
-    def _space(self, x: npt.ArrayLike, y: npt.ArrayLike | None, players: int) -> _Space:
+    def _space(self, x: npt.ArrayLike, y: npt.ArrayLike | None, players: int) -> Space:
         """Check the rows and cluster them."""
         points = np.asarray(x, dtype=np.float64)
         label = None if y is None else np.asarray(y, dtype=np.int64)
@@ -198,9 +197,9 @@ class ClusterProductionValuation:
         k = self.clusters if self.clusters is not None else max(1, round(len(points) ** 0.5))
         if not 1 <= k <= len(points):
             raise InputError(f"clusters must lie in [1, {len(points)}], the players (got {k})")
-        return _Space.of(points, label, k, self)
+        return Space.of(points, label, k, neighbours=self.neighbours, restarts=self.restarts, seed=self.seed)
 
-    def _production(self, utility: Utility, space: _Space, whole: float) -> tuple[FloatArray, FloatArray]:
+    def _production(self, utility: Utility, space: Space, whole: float) -> tuple[FloatArray, FloatArray]:
         """(5) and (6), from a training without half of each cluster."""
         if whole <= 0:
             raise InputError(f"a production function needs a utility above 0 (got u(D) = {whole}); use accuracy")
@@ -215,7 +214,7 @@ class ClusterProductionValuation:
                 found[k] = np.log(reached / whole) / np.log((size[k] - len(gone)) / size[k])
         return found, found * whole / size
 
-    def _regressor(self, utility: Utility, space: _Space) -> Any:
+    def _regressor(self, utility: Utility, space: Space) -> Any:
         """A forest fitted to the TMC-Shapley values of sampled players in their own game, scaled to [0, 1]."""
         from sklearn.ensemble import RandomForestRegressor
 
@@ -236,7 +235,7 @@ class ClusterProductionValuation:
         return RandomForestRegressor(n_estimators=100, random_state=self.seed).fit(inputs, target)
 
 
-def _made(space: _Space, lco: FloatArray, spread: FloatArray, whole: float) -> ClusterValues:
+def _made(space: Space, lco: FloatArray, spread: FloatArray, whole: float) -> ClusterValues:
     q = space.intrinsic(space.x, space.y, space.cluster, new=False)
     return ClusterValues(
         values=_handed_down(lco, space.cluster, q),
@@ -259,96 +258,3 @@ def _handed_down(lco: FloatArray, cluster: IntArray, q: FloatArray) -> FloatArra
     size = np.bincount(cluster, minlength=len(lco))
     part = np.where(total[cluster] > 0, share / np.where(total > 0, total, 1)[cluster], 1 / size[cluster])
     return np.asarray(lco[cluster] * part)
-
-
-@dataclass(eq=False)
-class _Space:
-    """Where the players lie, and the clusters among them."""
-
-    x: FloatArray
-    y: IntArray | None
-    cluster: IntArray
-    centroid: FloatArray
-    owner: IntArray | None  # class of each cluster
-    reach: FloatArray
-    neighbours: int
-    regressor: Any = None
-
-    @property
-    def count(self) -> int:
-        """K."""
-        return len(self.centroid)
-
-    @classmethod
-    def of(cls, x: FloatArray, y: IntArray | None, k: int, settings: ClusterProductionValuation) -> _Space:
-        """Cluster within each class, in proportion to its size and at least once."""
-        cluster, owner = np.zeros(len(x), dtype=np.int64), []
-        centroids: list[FloatArray] = []
-        for each in [None] if y is None else np.unique(y):
-            own = np.arange(len(x)) if y is None else np.flatnonzero(y == each)
-            count = max(1, round(k * len(own) / len(x)))
-            found, centre = _kmeans(x[own], count, settings)
-            cluster[own] = found + sum(len(earlier) for earlier in centroids)
-            centroids.append(centre)
-            owner += [each] * len(centre)
-        centroid = np.concatenate(centroids)
-        distance = np.linalg.norm(x - centroid[cluster], axis=1)
-        reach = np.zeros(len(centroid))
-        np.maximum.at(reach, cluster, distance)
-        classes = None if y is None else np.asarray(owner, dtype=np.int64)
-        return cls(x, y, cluster, centroid, classes, reach, settings.neighbours)
-
-    def nearest(self, x: FloatArray, y: IntArray | None) -> IntArray:
-        """[m] the nearest cluster, of the same class where there are classes."""
-        distance = np.linalg.norm(x[:, None] - self.centroid[None], axis=2)
-        if y is not None and self.owner is not None:
-            if not np.isin(y, self.owner).all():
-                missing = y[~np.isin(y, self.owner)][0]
-                raise InputError(f"no cluster holds the class {missing}; known: {np.unique(self.owner).tolist()}")
-            distance[y[:, None] != self.owner[None]] = np.inf
-        return np.asarray(distance.argmin(1), dtype=np.int64)
-
-    def inputs(self, x: FloatArray, y: IntArray | None, cluster: IntArray, *, new: bool) -> FloatArray:
-        """[m, F + 3] what the regressor reads: the row, its label, and the two factors of (2)."""
-        label = np.zeros(len(x)) if y is None else y.astype(np.float64)
-        return np.column_stack([x, label, self.central(x, cluster), self.agreement(x, y, new=new)])
-
-    def intrinsic(self, x: FloatArray, y: IntArray | None, cluster: IntArray, *, new: bool) -> FloatArray:
-        """(2), or the regressor's answer."""
-        if self.regressor is not None:
-            said = self.regressor.predict(self.inputs(x, y, cluster, new=new))
-            return np.asarray(said, dtype=np.float64).clip(0, 1)
-        return self.central(x, cluster) * self.agreement(x, y, new=new)
-
-    def central(self, x: FloatArray, cluster: IntArray) -> FloatArray:
-        """[m] 1 at the centroid, 0 as far away as the farthest member."""
-        distance, reach = np.linalg.norm(x - self.centroid[cluster], axis=1), self.reach[cluster]
-        return np.asarray(1 - (distance / np.where(reach > 0, reach, 1)).clip(0, 1).round(9))  # ties stay ties
-
-    def agreement(self, x: FloatArray, y: IntArray | None, *, new: bool) -> FloatArray:
-        """[m] share of the nearest players, itself left out, that have its label; 1 without labels."""
-        from sklearn.neighbors import NearestNeighbors
-
-        if y is None or self.y is None or len(self.x) < 2:
-            return np.ones(len(x))
-        count = min(self.neighbours, len(self.x) - (not new))
-        model = NearestNeighbors(n_neighbors=count).fit(self.x)
-        near = model.kneighbors(x if new else None, return_distance=False)
-        if not new and len(x) != len(self.x):
-            near = NearestNeighbors(n_neighbors=min(count + 1, len(self.x))).fit(self.x).kneighbors(x)[1][:, 1:]
-        return np.asarray((self.y[near] == y[:, None]).mean(1), dtype=np.float64)
-
-
-def _kmeans(x: FloatArray, count: int, settings: ClusterProductionValuation) -> tuple[IntArray, FloatArray]:
-    """([n] cluster, [K, F] centroids); as many clusters as players is one a player, whatever lies on whatever."""
-    from sklearn.cluster import KMeans
-
-    if count >= len(x):
-        return np.arange(len(x)), x.copy()
-    rng = np.random.default_rng(settings.seed)
-    some = x if len(x) <= FIT_ON else x[rng.choice(len(x), FIT_ON, replace=False)]
-    count = min(count, len(np.unique(some, axis=0)))
-    model = KMeans(count, n_init=settings.restarts, random_state=settings.seed).fit(some)
-    found = model.predict(x)
-    kept, cluster = np.unique(found, return_inverse=True)  # none is empty
-    return cluster.astype(np.int64), np.asarray(model.cluster_centers_[kept], dtype=np.float64)
