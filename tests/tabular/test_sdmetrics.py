@@ -26,6 +26,7 @@ def written(table: Table, path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_sdmetrics_orders_tables_as_tabsyndex_does(tmp_path, data_root):
     python = os.environ.get("GRAPHFORGET_SDMETRICS")
     if not python:
