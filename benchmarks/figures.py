@@ -15,7 +15,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cifar10_stream, clinc, comeback, diffusion_pictures, kernels, letters, scale, search, series
+from benchmarks import (
+    active,
+    cifar10_stream,
+    clinc,
+    comeback,
+    diffusion_pictures,
+    kernels,
+    letters,
+    scale,
+    search,
+    series,
+    tabsyndex,
+    valuation,
+)
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
@@ -367,21 +380,33 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         rows = kept(RESULTS / "speed.jsonl")
         said = "\n".join(f"python -m benchmarks.speed {words} --out benchmarks/results/speed.jsonl" for words in SPEED)
         found["speed"] = f"```sh\n{said}\n```\n\n{markdown(rows)}\n"
-    for name, (command, columns) in SERIES.items():
-        if (RESULTS / f"{name}.jsonl").exists():
-            rows = kept(RESULTS / f"{name}.jsonl")
-            found[name] = f"`python -m benchmarks.{command}`\n\n{series.markdown(rows, columns)}\n"
     if (RESULTS / "kernels.jsonl").exists():
         found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
+    return found | companions()
+
+
+def companions() -> dict[str, str]:
+    """Markdown by marker of the commands that have rows of their own form."""
+    found = {}
+    for name, (command, columns) in SERIES.items():
+        if rows := kept(RESULTS / f"{name}.jsonl"):
+            found[name] = f"`python -m benchmarks.{command}`\n\n{series.markdown(rows, columns)}\n"
     if (RESULTS / "digits-diffusion.jsonl").exists():
         found["diffusion"] = diffusion_pictures.markdown(Report.read(RESULTS / "digits-diffusion.jsonl"))
-    if (RESULTS / "comeback.jsonl").exists():
-        probed = comeback.markdown(kept(RESULTS / "comeback.jsonl"))
-        found |= {f"comeback-{dataset}": text for dataset, text in probed.items()}
-    if (RESULTS / "search.jsonl").exists():
-        found["search"] = search.markdown(kept(RESULTS / "search.jsonl"))
+    if rows := kept(RESULTS / "comeback.jsonl"):
+        found |= {f"comeback-{dataset}": text for dataset, text in comeback.markdown(rows).items()}
+    if rows := kept(RESULTS / "search.jsonl"):
+        found["search"] = search.markdown(rows)
+    if rows := kept(RESULTS / "valuation.jsonl"):
+        found["valuation"] = valuation.tables(rows, valuation.SHORT)
+        found["valuation-all"] = valuation.tables(rows)
+    if rows := kept(RESULTS / "tabsyndex.jsonl"):
+        found["tabsyndex"] = tabsyndex.markdown(rows)
+    if rows := kept(RESULTS / "active.jsonl"):
+        parts = {row["task"] for row in rows}
+        found["active"] = "\n\n".join(active.markdown(rows, part) for part in active.PARTS if part in parts)
     return found
 
 

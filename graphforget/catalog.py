@@ -41,6 +41,7 @@ METHODS: dict[str, str] = {
     "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
     "online_repair": "graphforget.continual.repair:OnlineRepair",
+    "chosen_replay": "graphforget.active.replay:ChosenReplay",
     "conda": "graphforget.federated.conda:ConDa",
     "conda_released": "graphforget.federated.conda:ConDaReleased",
     "fedaf": "graphforget.federated.fedaf:FedAFStyle",

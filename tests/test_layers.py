@@ -97,6 +97,14 @@ ROOMS = {
     "sampling",
     "erasure",
     "attention",
+    "utility",
+    "seen",
+    "profiles",
+    "space",
+    "games",
+    "table",
+    "associations",
+    "efficacy",
 }
 ON_PAPERS = {"flower_interop"}  # a bridge that runs a paper's method inside the other package
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())
