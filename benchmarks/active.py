@@ -30,8 +30,8 @@ from graphforget.active.strategies import STRATEGIES, choose
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 from graphforget.evidence import compare
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.intervals import mean_interval
 from graphforget.methods.retrain import Retrain
-from graphforget.metrics import mean_interval
 from graphforget.report import ORIGINAL, Report
 from graphforget.samples import Samples
 from graphforget.splits import Splits

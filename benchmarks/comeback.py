@@ -28,7 +28,7 @@ from benchmarks.runner import append
 from benchmarks.serve import serve
 from graphforget.comeback import PSIS, STEPS, Comeback, comeback
 from graphforget.errors import Diverged, GraphforgetError, InputError, NotApplicable, unknown
-from graphforget.metrics import mean_interval
+from graphforget.intervals import mean_interval
 from graphforget.report import ORIGINAL, Report, Row
 from graphforget.train import progress
 from graphforget.unlearner import Unlearned

@@ -27,8 +27,8 @@ from benchmarks.runner import append
 from graphforget.cost import measure
 from graphforget.errors import GraphforgetError, unknown
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.intervals import mean_interval
 from graphforget.methods.retrain import Retrain
-from graphforget.metrics import mean_interval
 from graphforget.report import Report
 from graphforget.samples import Samples, split_rows
 from graphforget.search.darts import Search

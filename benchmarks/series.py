@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.output import kept, printed, refused
 from graphforget.errors import Diverged, GraphforgetError, InputError, unknown
-from graphforget.metrics import mean_interval
+from graphforget.intervals import mean_interval
 from graphforget.report import Row
 from graphforget.train import progress
 

@@ -25,7 +25,7 @@ from rich.table import Table as Printed
 from benchmarks.output import kept, printed, refused
 from benchmarks.runner import append
 from graphforget.errors import GraphforgetError, InputError, unknown
-from graphforget.metrics import mean_interval
+from graphforget.intervals import mean_interval
 from graphforget.report import Report
 from graphforget.tabular.cart import Cart
 from graphforget.tabular.data import DATASETS, load_table

@@ -28,7 +28,8 @@ from benchmarks.runner import append
 from benchmarks.valuation_cases import KnownGame, Rows
 from benchmarks.valuation_deletions import DELETIONS, of_deletions
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
-from graphforget.metrics import auc, mean_interval, spearman
+from graphforget.intervals import mean_interval
+from graphforget.metrics import auc, spearman
 from graphforget.report import ORIGINAL, Report
 from graphforget.valuation.banzhaf import banzhaf
 from graphforget.valuation.cluster_production import ClusterProductionValuation, ClusterValues
