@@ -37,6 +37,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("forget", "exact"), ("forget", "contains_gold"), ("retain", "exact_related"), ("retain", "exact_others"),
         ("forget", "js_to_gold"), ("retain", "js_to_gold"), ("all", "tokens"), ("all", "seconds"),
     ],
+    "noise": [
+        ("forget", "recognised"), ("retain", "recognised"), ("forget", "concept@0.25"), ("forget", "concept@0.45"),
+        ("forget", "concept_mean"), ("forget", "ccs_scaled"), ("forget", "crs_signed"), ("forget", "crs_gap"),
+        ("retain", "crs_gap"), ("forget", "rmse_to_gold"), ("all", "seconds"),
+    ],
     "restoration": [
         ("test", "exact"), ("test", "recovery"), ("forget", "exact"), ("forget", "forgetting"), ("retain", "exact"),
         ("forget", "js_to_gold"), ("all", "tokens"), ("all", "seconds"),
@@ -105,6 +110,15 @@ NAMES: dict[Column, str] = {
     ("forget", "relearn_epochs"): "relearn epochs",
     ("forget", "mia_entropy"): "taken for members, entropy",
     ("forget", "zrf"): "ZRF",
+    ("forget", "recognised"): "concept recognised",
+    ("retain", "recognised"): "others recognised",
+    ("forget", "concept@0.25"): "P(concept) at psi .25",
+    ("forget", "concept@0.45"): "at psi .45",
+    ("forget", "concept_mean"): "mean over psi",
+    ("forget", "ccs_scaled"): "CCS, calibrated",
+    ("forget", "crs_signed"): "signed CRS",
+    ("forget", "crs_gap"): "published CRS, forgotten",
+    ("retain", "crs_gap"): "published CRS, retained concept",
 }
 ATTACKS = [
     ("forget", "mia_svc"),
@@ -127,6 +141,7 @@ UTILITY = {  # on the test part
     "regression": "mae",
     "language": "exact",
     "restoration": "exact",
+    "noise": "mse",
     "linear": "accuracy",
     "sparse": "accuracy",
 }

@@ -112,6 +112,7 @@ class Domain:
 
 def of(dataset: str) -> Domain:
     """The domain of a data set, by the table that names its module; graphs have all the others."""
+    from benchmarks.diffusions import DIFFUSIONS
     from benchmarks.federations import FEDERATIONS
     from benchmarks.graphs import GRAPHS
     from benchmarks.images import IMAGES
@@ -131,6 +132,7 @@ def of(dataset: str) -> Domain:
         **dict.fromkeys(text_cards.DATASETS, LANGUAGES),
         **REGRESSIONS,
         **FEDERATIONS,
+        **DIFFUSIONS,
     }
     return known.get(dataset, GRAPHS)
 

@@ -15,7 +15,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import kernels, scale
+from benchmarks import (
+    active,
+    cifar10_stream,
+    clinc,
+    comeback,
+    diffusion_pictures,
+    kernels,
+    letters,
+    scale,
+    search,
+    series,
+    tabsyndex,
+    valuation,
+)
 from benchmarks.arguments import parse
 from benchmarks.cell import plan
 from benchmarks.claims import claims
@@ -34,7 +47,7 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "federated_digits_images": 7, "federated_mnist": 27, "federated_cifar10": 60,
     "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
-    "restor": 25, "tofu": 25,
+    "restor": 25, "tofu": 25, "digits_diffusion": 65,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
     "link": 1.0,
@@ -44,6 +57,7 @@ WORTH = {  # all methods together, in trainings
     "federated": 4.0,
     "language": 2.0,
     "restoration": 2.0,
+    "noise": 3.0,
     "regression": 2.0,
     "linear": 2.0,
     "sparse": 2.0,
@@ -118,6 +132,7 @@ GLANCES = (
     ("glance-federated", ("federated",)),
     ("glance-language", ("language", "restoration")),
     ("glance-regression", ("regression",)),
+    ("glance-diffusion", ("noise",)),
 )
 FIRST = "--also features_labels.order=first"
 POOLED = f"{REPORTED} --golds 2 --methods retrain finetune gradient_ascent fedaf d2dgn_calibrated"  # not ConDa's kinds
@@ -277,6 +292,12 @@ SWEEPS = (
     ),
     Sweep("restor-corruption", "restor", f"--task restoration {LANGUAGE}", "RESTOR, the false facts of ten people"),
     Sweep("tofu", "tofu", LANGUAGE, "TOFU, ten short answers on different authors"),
+    Sweep(
+        "digits-diffusion",
+        "digits_diffusion",
+        f"{REPORTED} --golds 2 --methods retrain finetune esd ablating_concepts forget_me_not sdd",
+        "Digits, a diffusion model with cross-attention, the concept 7",
+    ),
     Sweep("mnist_3v8", "mnist_3v8", f"{EXACT} {FIRST}", "MNIST 3 against 8, L2"),
     Sweep("adult", "adult", f"--count 200 --seeds 1 2 3 --golds 2 {FIRST}", "Adult, L2"),
     Sweep(
@@ -286,6 +307,16 @@ SWEEPS = (
         "MNIST 3 against 8, 14 x 14, L1",
     ),
 )
+
+
+STREAM = "cifar10_stream"
+SERIES = {  # benchmarks without a single request: what made the rows, and their columns
+    "letters": ("letters", letters.COLUMNS),
+    "stream-digits": (f"{STREAM} --data digits_images --model mlp --buffer 200", cifar10_stream.COLUMNS),
+    "stream-cora": (f"{STREAM} --data cora --buffer 200 --methods uniclun er only_new", cifar10_stream.COLUMNS),
+    "stream-cifar10": (f"{STREAM} --methods uniclun er --epochs 5", cifar10_stream.COLUMNS),
+    "clinc": ("clinc", clinc.COLUMNS),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -353,6 +384,29 @@ def blocks(sweeps: Sequence[Sweep]) -> dict[str, str]:
         found["kernels"] = kernels.markdown(kept(RESULTS / "kernels.jsonl"))
     if (RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(RESULTS / "scale.jsonl"))
+    return found | companions()
+
+
+def companions() -> dict[str, str]:
+    """Markdown by marker of the commands that have rows of their own form."""
+    found = {}
+    for name, (command, columns) in SERIES.items():
+        if rows := kept(RESULTS / f"{name}.jsonl"):
+            found[name] = f"`python -m benchmarks.{command}`\n\n{series.markdown(rows, columns)}\n"
+    if (RESULTS / "digits-diffusion.jsonl").exists():
+        found["diffusion"] = diffusion_pictures.markdown(Report.read(RESULTS / "digits-diffusion.jsonl"))
+    if rows := kept(RESULTS / "comeback.jsonl"):
+        found |= {f"comeback-{dataset}": text for dataset, text in comeback.markdown(rows).items()}
+    if rows := kept(RESULTS / "search.jsonl"):
+        found["search"] = search.markdown(rows)
+    if rows := kept(RESULTS / "valuation.jsonl"):
+        found["valuation"] = valuation.tables(rows, valuation.SHORT)
+        found["valuation-all"] = valuation.tables(rows)
+    if rows := kept(RESULTS / "tabsyndex.jsonl"):
+        found["tabsyndex"] = tabsyndex.markdown(rows)
+    if rows := kept(RESULTS / "active.jsonl"):
+        parts = {row["task"] for row in rows}
+        found["active"] = "\n\n".join(active.markdown(rows, part) for part in active.PARTS if part in parts)
     return found
 
 

@@ -29,6 +29,10 @@ DISTANCES: Mapping[str, Shown] = {
         ("forget", "js_to_gold"),
         ("finetune", "conda", "conda_released", "fed_eraser", "pga", "fedaf", "d2dgn_calibrated"),
     ),
+    "noise": (
+        ("forget", "rmse_to_gold"),
+        ("finetune", "gradient_ascent", "d2dgn", "esd", "ablating_concepts", "forget_me_not", "sdd"),
+    ),
     **dict.fromkeys(("language", "restoration"), LANGUAGE),
     "recommend": (("test", "overlap@20"), ("finetune", "row_reset", "mmrecun", "d2dgn", "mmrecun_calibrated")),
 }

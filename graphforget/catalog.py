@@ -40,6 +40,8 @@ METHODS: dict[str, str] = {
     "scrub": "graphforget.vision.scrub:SCRUB",
     "dmm": "graphforget.vision.datamodel_matching:DMM",
     "l1_sparse": "graphforget.vision.l1_sparse:L1Sparse",
+    "online_repair": "graphforget.continual.repair:OnlineRepair",
+    "chosen_replay": "graphforget.active.replay:ChosenReplay",
     "conda": "graphforget.federated.conda:ConDa",
     "conda_released": "graphforget.federated.conda:ConDaReleased",
     "fedaf": "graphforget.federated.fedaf:FedAFStyle",
@@ -53,6 +55,10 @@ METHODS: dict[str, str] = {
     "rmu": "graphforget.llm.rmu:RMU",
     "undial": "graphforget.llm.undial:UNDIAL",
     "task_vector": "graphforget.llm.task_vector:TaskVector",
+    "esd": "graphforget.diffusion.esd:ESD",
+    "ablating_concepts": "graphforget.diffusion.ablating:AblatingConcepts",
+    "forget_me_not": "graphforget.diffusion.forget_me_not:ForgetMeNot",
+    "sdd": "graphforget.diffusion.sdd:SDD",
 }
 
 TASKS: dict[str, str] = {
@@ -65,7 +71,17 @@ TASKS: dict[str, str] = {
     "sparse": "graphforget.influence.task:SparseClassification",
     "federated": "graphforget.federated.task:federated",
     "language": "graphforget.llm.task:CausalLM",
+    "noise": "graphforget.diffusion.task:NoisePrediction",
     "restoration": "graphforget.llm.restor:Restoration",
+}
+
+LEARNERS: dict[str, str] = {
+    "uniclun": "graphforget.continual.uniclun:UniCLUN",
+    "er": "graphforget.continual.replay:ER",
+    "der++": "graphforget.continual.replay:DERpp",
+    "ewc": "graphforget.continual.ewc:EWC",
+    "lwf": "graphforget.continual.lwf:LwF",
+    "only_new": "graphforget.continual.replay:OnlyNew",
 }
 
 
@@ -93,3 +109,8 @@ def method(name: str) -> Any:
 def task(name: str) -> Any:
     """Return the class of a task by its catalog key."""
     return find(TASKS, "task", name)
+
+
+def learner(name: str) -> Any:
+    """Return the class of a learner of streams by its catalog key."""
+    return find(LEARNERS, "learner", name)

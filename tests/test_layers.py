@@ -25,9 +25,9 @@ LADDER = """
 errors
 checked
 kernels losses metrics intervals unpickle resolve page folders
-download idx
+download idx vocabulary
 graph sparse
-forget splits
+forget splits elements
 store
 mapped
 parallel
@@ -36,14 +36,14 @@ region
 train
 fresh hessian
 task
-classes samples
+classes samples values
 row_interop
 strangers distill
 calibrate
 remembered
 unlearner
 local
-attack relearn
+attack relearn comeback
 membership
 cost
 report
@@ -94,6 +94,17 @@ ROOMS = {
     "antisamples",
     "corpora",
     "adapters",
+    "sampling",
+    "erasure",
+    "attention",
+    "utility",
+    "seen",
+    "profiles",
+    "space",
+    "games",
+    "table",
+    "associations",
+    "efficacy",
 }
 ON_PAPERS = {"flower_interop"}  # a bridge that runs a paper's method inside the other package
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())

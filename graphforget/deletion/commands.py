@@ -95,16 +95,17 @@ def plan(
     requests: Requests = None,
     methods: Annotated[list[str] | None, typer.Option(help="Price only this method; repeat.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds for the short runs.", min=0)] = 120.0,
+    utility: Annotated[bool, typer.Option(help="Estimate what is lost in utility, in a quarter more seconds.")] = True,
     delimiter: Delimiter = ",",
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Take requests in and say what they touch, which methods apply, and what each and a retrain would cost."""
+    """Take requests in; say what they touch, which methods apply, what each costs, and what is lost in utility."""
     with told(as_json), opened(store, key_file) as it:
         from graphforget.deletion.plan import plan as make
 
         received = _receive(it, requests, delimiter)
-        found = make(it, methods=methods, budget=budget, say=say)
+        found = make(it, methods=methods, budget=budget, utility=utility, say=say)
     if as_json:
         show({**received_row(received), **found.model_dump()})
     else:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from graphforget.deletion.confirm import Confirmed
-    from graphforget.deletion.prices import Plan
+    from graphforget.deletion.prices import Plan, UtilityCost
     from graphforget.deletion.receive import Received
 
 SHOWN = 20  # lines of a list in a terminal
@@ -86,7 +86,24 @@ def print_plan(found: Plan) -> None:
         table.add_row(price.method, seconds, mib, price.reason)
     if found.prices:
         wide().print(table)
+    if found.utility is not None:
+        tell(_utility(found.utility))
     tell(f"recommended: {found.recommended}: {found.reason}")
+
+
+def _utility(cost: UtilityCost) -> str:
+    """What a batch is expected to cost in utility, in a line or two."""
+    if cost.fall is None or cost.whole is None or cost.spread is None or cost.error is None:
+        return f"utility: not estimated: {cost.reason}"
+    when = "for an earlier plan" if cost.cached else "now"
+    made = (
+        f"{cost.trainings} trainings of {cost.epochs} epochs, each without a cluster of the data, {cost.seconds:.1f} s"
+    )
+    return (
+        f"utility: {cost.metric} {cost.whole:.4f} is expected to become {cost.whole - cost.fall:.4f} (standard error"
+        f" {cost.error:.4f}) by retraining; seeds alone: {cost.spread:.4f}\n"
+        f"  an estimate from {made} {when}"
+    )
 
 
 def print_states(states: Mapping[str, int]) -> None:

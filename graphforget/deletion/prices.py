@@ -28,6 +28,35 @@ class Price(BaseModel):
     factor: float = 1.0
 
 
+class UtilityCost(BaseModel):
+    """What a batch is expected to cost in utility, by :mod:`graphforget.deletion.worth`.
+
+    Args:
+        metric: the held-out score.
+        reason: why there is no estimate.
+        whole: the score of models trained on everything, the mean over seeds.
+        fall: by how much retraining without the batch is expected to lower it; None where it is not estimated.
+        spread: standard deviation of the score over the seeds of training alone.
+        error: standard error of the fall that the seeds leave.
+        trainings: behind the estimate.
+        epochs: of each.
+        seconds: they took.
+        cached: were they done for an earlier plan of the same version.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    metric: str
+    reason: str = ""
+    whole: float | None = None
+    fall: float | None = None
+    spread: float | None = None
+    error: float | None = None
+    trainings: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    cached: bool = False
+
+
 class Plan(BaseModel):
     """What a run would do.
 
@@ -39,6 +68,7 @@ class Plan(BaseModel):
         recommended: the method.
         settings: its fields.
         reason: why.
+        utility: what the batch is expected to cost in utility; None where it was not asked for.
         drift: requests and distance since the last training from scratch, before this batch.
         states: how many requests stand where, after the resolution.
     """
@@ -51,6 +81,7 @@ class Plan(BaseModel):
     recommended: str = ""
     settings: dict[str, Scalar] = {}
     reason: str = ""
+    utility: UtilityCost | None = None
     drift: dict[str, float] = {}
     states: dict[str, int] = {}
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphforget.elements import existing, held
 from graphforget.errors import InputError, unknown
-from graphforget.graph import Graph
 
 D = TypeVar("D")
 LEAST = 10  # rows of the smallest client
@@ -154,34 +154,6 @@ class Clients(Generic[D]):
             ids = ids[torch.isin(ids, existing(self.data, self.kind))]
             found[self.kind] = torch.cat([found[self.kind], ids]).unique() if self.kind in found else ids
         return found
-
-
-def existing(data: Any, kind: str) -> Tensor:
-    """[n] ids of a kind that are still in the data; of nodes also those that this view does not speak for."""
-    if isinstance(data, Graph) and kind == "node":
-        return (torch.ones(data.num_nodes).bool() if data.removed is None else ~data.removed.cpu()).nonzero().flatten()
-    return held(data, kind)
-
-
-def held(data: Any, kind: str) -> Tensor:
-    """[n] ids of a kind that a view speaks for.
-
-    Raises:
-        InputError: data that cannot be held by clients of this kind.
-    """
-    if isinstance(data, Graph) and kind == "user" and data.bipartite:
-        users: Tensor = data.edge_index[0].unique()
-        return users.cpu()
-    if isinstance(data, Graph) and kind == "node" and not data.bipartite:
-        nodes = data.nodes()
-        return (nodes if data.removed is None else nodes[~data.removed[nodes]]).cpu()
-    if kind == "sample" and callable(getattr(data, "rows", None)):
-        rows: Tensor = data.rows()
-        return rows
-    raise InputError(
-        f"clients hold samples of rows, nodes of a graph or users of a bipartite one (got {kind!r} of "
-        f"{type(data).__name__})"
-    )
 
 
 def iid(ids: Tensor, clients: int, *, seed: int = 0) -> dict[int, Tensor]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from graphforget import metrics
@@ -18,13 +17,14 @@ from graphforget.samples import Samples, SampleTask
 from graphforget.task import Batch
 from graphforget.train import Recipe
 from graphforget.unlearner import Job
+from graphforget.values import ValueTask
 
 RECIPE = Recipe(epochs=200, patience=20, lr=1e-3, batch_size=256, eval_every=1)  # our default
 LOSSES = ("l1", "mse")
 
 
 @dataclass(frozen=True)
-class Regression(SampleTask):
+class Regression(ValueTask[Samples], SampleTask):
     """Real targets [N, D] by absolute or squared error.
 
     Args:
@@ -34,6 +34,7 @@ class Regression(SampleTask):
         error: ``l1`` or ``mse``, the loss that models are trained with.
 
     Example:
+        >>> import torch
         >>> data = Samples(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]]))
         >>> task = Regression()
         >>> task.evaluate(torch.nn.Identity(), data, data)
@@ -53,10 +54,6 @@ class Regression(SampleTask):
         """[B] absolute or squared error, mean over the D targets."""
         apart = outputs - batch.label.to(outputs)
         return (apart.abs() if self.error == "l1" else apart.square()).mean(1)
-
-    def divergence(self, teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-        """[B] squared distance of two predictions."""
-        return (student - teacher).square().mean(1)
 
     def evaluate(
         self, model: nn.Module, context: Samples, view: Samples, reference: Tensor | None = None
@@ -80,22 +77,6 @@ class Regression(SampleTask):
             "rmse_to_gold": float((outputs - gold).square().mean().sqrt()),
             "shift_to_gold": float((outputs - gold).mean()),
         }
-
-    def posterior(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """[B, 2] logits [0, belief]."""
-        belief = self.scores(outputs, batch)
-        return torch.stack([torch.zeros_like(belief), belief], dim=1)
-
-    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """[B] minus the root mean squared distance of the prediction to the target."""
-        return -(outputs - batch.label.to(outputs)).square().mean(1).sqrt()
-
-    def shift(self, outputs: Tensor, batch: Batch, delta: Tensor) -> Tensor:
-        """[B, D] predictions moved away from the target by delta; at most to it, where delta is negative."""
-        apart = outputs - batch.label.to(outputs)
-        length = apart.square().mean(1).sqrt()
-        way = torch.where(length[:, None] > 0, apart / length[:, None].clamp(min=1e-12), torch.ones_like(apart))
-        return outputs + way * torch.maximum(delta.to(outputs), -length)[:, None]
 
 
 def gone(job: Job, name: str) -> Batch:

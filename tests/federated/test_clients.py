@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from graphforget.elements import held
 from graphforget.errors import InputError, UnknownName
-from graphforget.federated.clients import Clients, dirichlet, held, iid, shards
+from graphforget.federated.clients import Clients, dirichlet, iid, shards
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.graph import Graph
 from graphforget.samples import Samples
@@ -61,7 +62,7 @@ def test_a_client_at_its_fair_share_gets_no_more_of_later_classes():
         (lambda: Clients(digits().train, "sample", {}), "at least one client"),
         (lambda: Clients(digits().train, "sample", {0: torch.arange(3), 1: torch.arange(2, 4)}), "sample 2 belongs"),
         (lambda: Clients(digits().train, "sample", {0: torch.zeros(2)}), "needs integer ids"),
-        (lambda: held(digits().train, "node"), "clients hold samples of rows"),
+        (lambda: held(digits().train, "node"), "data are held as samples of rows"),
     ],
 )
 def test_what_cannot_be_dealt_out_is_refused(make, message):

@@ -32,8 +32,9 @@ SHORT = {
     "l1_sparse": {"epochs": 2},
     "dmm": {"epochs": 2},
     "ssd": {"selection": 3.0},
+    "chosen_replay": {"epochs": 2, "candidates": 200},
 }
-OWN = [key for key, path in catalog.METHODS.items() if path.startswith("graphforget.vision.")]
+OWN = [key for key, path in catalog.METHODS.items() if path.startswith(("graphforget.vision.", "graphforget.active."))]
 METHODS = {key: catalog.method(key)(**SHORT[key]) for key in OWN} | {
     "del param": DEL(epochs=2, granularity="param", criterion="grad"),
     "del random": DEL(epochs=2, criterion="random"),
