@@ -153,7 +153,7 @@ def test_meta_training_moves_every_part_and_learns_the_classes_it_is_trained_on(
     assert not model.training
     assert accuracy(model, own, 20) > 0.9  # chance is a third
     assert accuracy(model, own, 20) == accuracy(model, own, 20)  # eval mode: no dropout
-    assert mean_accuracy(linear(held_out, data.texts), held_out, 20) > 0.6  # the words of the passages alone do not tell
+    assert mean_accuracy(linear(held_out, data.texts), held_out, 20) > 0.6
 
 
 def test_episodes_hold_shots_and_queries_of_their_classes_only():
