@@ -47,8 +47,8 @@ def feature(name: str, outputs: Tensor, labels: Tensor) -> Tensor:
         InputError: unknown name, or outputs that are empty or not finite.
 
     Example:
-        >>> feature("modified_entropy", torch.tensor([[0.0, 0.0]]), torch.tensor([1])) / metrics.LN2
-        tensor([1.], dtype=torch.float64)
+        >>> feature("modified_entropy", torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # log 2
+        tensor([0.6931], dtype=torch.float64)
     """
     if name not in FEATURES:
         raise unknown("feature", name, FEATURES)
