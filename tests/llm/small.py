@@ -48,7 +48,6 @@ class World(NamedTuple):
     task: CausalLM
     split: ForgetSplit[Samples]
     tokenizer: Any
-    strangers: Samples  # rows of people that no model has seen
 
 
 @cache
@@ -63,5 +62,4 @@ def world(kind: str = "sample") -> World:
         model = build("llama_tiny", tokenizer, length=64)
     model = task.fit(model, rows.view(own), rows.view(~own), seed=0)
     ids = {"sample": [0, 5], "subclass": [0]}[kind]
-    split = ForgetSplit.of(rows.view(own), ForgetRequest.of(kind, ids), rows.view(~own))
-    return World(model, task, split, tokenizer, rows.view(~own))
+    return World(model, task, ForgetSplit.of(rows.view(own), ForgetRequest.of(kind, ids), rows.view(~own)), tokenizer)

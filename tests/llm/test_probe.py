@@ -57,7 +57,7 @@ def test_odds_are_log_softmax_at_the_answers(world):
 
 
 def test_min_k_tells_members_from_strangers(world):
-    assert min_k_auc(world.task, world.model, world.split.forget, world.strangers) > 0.9
+    assert min_k_auc(world.task, world.model, world.split.forget, world.split.held_out) > 0.9
     same = world.split.forget
     assert min_k_auc(world.task, world.model, same, same) == 0.5
 
