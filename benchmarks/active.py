@@ -22,12 +22,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks.output import kept, printed, refused
-from benchmarks.runner import append
+from benchmarks.output import add_flags, append, check_names, kept, printed, refused
 from graphforget.active.replay import ChosenReplay
 from graphforget.active.seen import look
 from graphforget.active.strategies import STRATEGIES, choose
-from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
+from graphforget.errors import GraphforgetError, InputError, missing_extra
 from graphforget.evidence import compare
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.intervals import mean_interval
@@ -60,21 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--query", type=int, default=20, help="labels a round (20)")
     add("--rounds", type=int, default=8, help="rounds (8)")
     add("--replay", type=int, default=100, help="retained images that are replayed (100)")
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="(1 2 3)")
-    add("--data-root", type=Path, default=None, help="folder of the data sets")
-    add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; what is there is kept")
-    add("--json", action="store_true", help="print JSON lines instead of a table")
-    add("--plot", type=Path, default=None, metavar="FILE", help="draw accuracy against labels of the first data set")
+    add_flags(parser, plot="draw accuracy against labels of the first data set")
     flags = parser.parse_args(argv)
     try:
-        for kind, names, known in (
-            ("data set", flags.dataset, tuple(DATASETS)),
-            ("part", flags.part, PARTS),
-            ("strategy", flags.methods, tuple(STRATEGIES)),
-        ):
-            for name in names:
-                if name not in known:
-                    raise unknown(kind, name, known)
+        check_names("data set", flags.dataset, DATASETS)
+        check_names("part", flags.part, PARTS)
+        check_names("strategy", flags.methods, STRATEGIES)
         for name in ("start", "query", "rounds", "replay"):
             if getattr(flags, name) < 1:
                 raise InputError(f"--{name} must be at least 1 (got {getattr(flags, name)})")
@@ -110,7 +100,7 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
                     if not done[name]:
                         console.print(f"{dataset} {part}, seed {seed}: {name or 'original and golds'}", highlight=False)
                         block = replay.of(name) if replay is not None else labels(splits, model, keys, name, flags)
-                        append(flags.out, block)
+                        append(flags.out, block.lines())
                         done[name] = block.rows
                     yield from done[name]
 

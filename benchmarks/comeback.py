@@ -24,10 +24,10 @@ from benchmarks import domains
 from benchmarks.arguments import method_of
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
-from benchmarks.runner import append
+from benchmarks.output import add_flags, append, check_names, printed, refused
 from benchmarks.serve import serve
 from graphforget.comeback import PSIS, STEPS, Comeback, comeback
-from graphforget.errors import Diverged, GraphforgetError, InputError, NotApplicable, unknown
+from graphforget.errors import Diverged, GraphforgetError, InputError, NotApplicable
 from graphforget.intervals import mean_interval
 from graphforget.report import ORIGINAL, Report, Row
 from graphforget.train import progress
@@ -80,12 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--methods", nargs="+", default=None, metavar="KEY[.FIELD=VALUE,...]", help="methods, else those that are usual"
     )
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="seeds of split, request and models")
-    add("--data-root", type=Path, default=None, help="folder of the data sets")
-    add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained originals and golds")
-    add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; finished rows are kept")
-    add("--json", action="store_true", help="print JSON lines instead of a table")
-    add("--plot", type=Path, default=None, metavar="FILE", help="draw the two curves (extra report)")
+    add_flags(parser, cache="trained originals and golds", plot="draw the two curves (extra report)")
     flags = parser.parse_args(argv)
     console = Console(stderr=True)
     try:
@@ -94,19 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if flags.plot:
             plot(report, flags.plot)
     except GraphforgetError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    if flags.json:
-        print(report.lines(), end="")
-    else:
-        Console(width=120).print(table(report))
-    return 0
+        return refused(error)
+    return printed(report.rows, flags.json, lambda rows: table(Report({}, rows)))
 
 
 def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]]:
     """Yield the rows of one seed: original, golds, methods; what is finished is not run again."""
-    if flags.dataset not in QUESTIONS:
-        raise unknown("data set", flags.dataset, tuple(QUESTIONS))
+    check_names("data set", [flags.dataset], QUESTIONS)
     asked = QUESTIONS[flags.dataset]
     usual = domains.of(flags.dataset).fields
     names = flags.methods or asked.methods
@@ -121,7 +110,7 @@ def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]
         block = Report(cell.keys)
         for result in results:
             block.add(role, name, figures(bench, original, result, seed) | cost)
-        append(flags.out, block)
+        append(flags.out, block.lines())
         return block.rows
 
     for name in ("", "retrain", *methods):

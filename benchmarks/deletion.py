@@ -11,7 +11,6 @@ actual seconds of the methods that apply. Each part is a JSON line with the keys
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import tempfile
 import time
@@ -23,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.output import kept, printed, refused
+from benchmarks.output import append, kept, lines_of, printed, refused
 from graphforget.cost import measure
 from graphforget.deletion.choose import applicable
 from graphforget.deletion.deployment import Deployment, DriftBudget, method_of, task_of
@@ -215,9 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if (part, name) not in known:
                     console.print(f"{part} on {name}", highlight=False)
                     known[part, name] = {"part": part, "data": name, **figures(part, name, flags)}
-                    if flags.out:
-                        with flags.out.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps(known[part, name]) + "\n")
+                    append(flags.out, lines_of([known[part, name]]))
                 rows.append(known[part, name])
     except GraphforgetError as error:
         return refused(error)

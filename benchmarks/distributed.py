@@ -25,7 +25,7 @@ from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmarks.output import printed, refused
+from benchmarks.output import append, lines_of, printed, refused
 from benchmarks.pool import one_thread
 from graphforget.errors import GraphforgetError, InputError, unknown
 from graphforget.gnn.models import GraphSAGE
@@ -92,9 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = list(compared(flags, list(sys.argv[1:] if argv is None else argv)))
     except GraphforgetError as error:
         return refused(error)
-    if flags.out is not None:
-        with flags.out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+    append(flags.out, lines_of(rows))
     return printed(rows, flags.json, table)
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import kernel_graphs, kernel_recsys
-from benchmarks.output import kept, printed, refused
+from benchmarks.output import append, kept, lines_of, printed, refused
 from benchmarks.pairing import Pair, Row, measure
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 
@@ -57,9 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for threads in flags.threads:
             for row in in_a_process(list(sys.argv[1:] if argv is None else argv), threads):
                 rows.append(row)
-                if flags.out is not None:
-                    with flags.out.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
+                append(flags.out, lines_of([row]))
         if flags.plot is not None:
             plot(rows, flags.plot)
     except GraphforgetError as error:

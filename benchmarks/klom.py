@@ -9,7 +9,6 @@ each is cached by itself, and with ``--out`` a finished method is not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from benchmarks.arguments import method_of
 from benchmarks.bench import Bench
 from benchmarks.cell import Cell
 from benchmarks.images import IMAGES
-from benchmarks.output import kept, printed, refused
+from benchmarks.output import append, kept, lines_of, printed, refused
 from graphforget.errors import GraphforgetError, InputError, unknown
 from graphforget.evidence import thinned
 from graphforget.metrics import klom
@@ -89,10 +88,7 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
         each = {part: klom(own[part], oracle[part]) for part in own}
         figures = {part: {"mean": float(v.mean()), "q95": float(v.quantile(0.95))} for part, v in each.items()}
         rows = [{**keys, "method": name, "part": part, **figures[part], "seconds": seconds} for part in figures]
-        if flags.out:
-            flags.out.parent.mkdir(parents=True, exist_ok=True)
-            with flags.out.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in rows))
+        append(flags.out, lines_of(rows))
         return rows
 
     def unlearned(name: str) -> tuple[dict[str, Tensor], float]:

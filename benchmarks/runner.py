@@ -6,11 +6,9 @@ a crash loses at most the method that was running.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +19,7 @@ from benchmarks.bench import Bench
 from benchmarks.cell import OPTIONAL, Cell, plan, rows_of
 from benchmarks.columns import columns_for
 from benchmarks.lira import Lira
+from benchmarks.output import append
 from benchmarks.serve import serve
 from graphforget.attack import AttackResult
 from graphforget.cost import Cost, measure
@@ -96,7 +95,7 @@ def run(dataset: str, flags: Any, methods: Mapping[str, Unlearner], console: Con
         for _, block in pool.stream(pieces, jobs, workers=flags.workers, on_ray=flags.ray, start=say):
             if reason := block.rows[-1].get("reason"):
                 console.print(f"    {block.rows[-1]['method']} left out: {reason}", highlight=False, markup=False)
-            append(flags.out, block)
+            append(flags.out, block.lines())
             kept.rows += block.rows
     report = Report()
     for cell in cells:
@@ -197,22 +196,6 @@ def settings(method: Unlearner) -> str:
     plain = type(method)()
     changed = {name: value for name, value in vars(method).items() if value != getattr(plain, name)}
     return " ".join(f"{name}={value}" for name, value in sorted(changed.items()))
-
-
-def append(path: Path | None, block: Report) -> None:
-    """Append rows in one write that reaches the disk; a torn line of an earlier crash is cut off first."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        text = path.read_bytes()
-        if text and not text.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(text.rfind(b"\n") + 1)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(block.lines())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def show(report: Report) -> None:

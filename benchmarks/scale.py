@@ -32,7 +32,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.output import kept, printed, refused
+from benchmarks.output import append, kept, lines_of, printed, refused
 from benchmarks.scale_cases import METHODS, REAL, measured
 from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
 from graphforget.mapped import write_edges
@@ -110,9 +110,7 @@ def collected(flags: argparse.Namespace, argv: list[str], scratch: Path, console
         for row in in_a_process([*argv, "--child", target]):
             if (row["graph"], row["method"], row["request"]) in done:
                 continue
-            if flags.out is not None:
-                with flags.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+            append(flags.out, lines_of([row]))
             yield row
 
 

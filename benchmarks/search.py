@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks.runner import append
+from benchmarks.output import add_flags, append, check_names, printed, refused
 from graphforget.cost import measure
-from graphforget.errors import GraphforgetError, unknown
+from graphforget.errors import GraphforgetError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.intervals import mean_interval
 from graphforget.methods.retrain import Retrain
@@ -57,31 +57,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = (*MADE, *data.DATASETS)
     add("dataset", nargs="?", default="digits_images", help=f"one of {', '.join(known)} (digits_images)")
     add("--methods", nargs="+", default=list(USUAL), metavar="NAME", help=f"of {' '.join((*CELLS, *MODELS))}")
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="seeds of split, search and weights")
     add("--search-epochs", type=int, default=8, metavar="N", help="passes of the search (8)")
     add("--epochs", type=int, default=RECIPE.epochs, metavar="N", help="of the training, at most (30)")
-    add("--data-root", type=Path, default=None, help="folder of the data sets")
-    add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; finished rows are kept")
-    add("--json", action="store_true", help="print JSON lines instead of a table")
+    add_flags(parser)
     flags = parser.parse_args(argv)
     console = Console(stderr=True)
     try:
-        for kind, value, names in (
-            ("data set", flags.dataset, known),
-            *(("network", name, (*CELLS, *MODELS)) for name in flags.methods),
-        ):
-            if value not in names:
-                raise unknown(kind, value, names)
+        check_names("data set", [flags.dataset], known)
+        check_names("network", flags.methods, (*CELLS, *MODELS))
         with progress():
             report = Report({}, [row for seed in flags.seeds for row in measured(flags, seed, console)])
     except GraphforgetError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    if flags.json:
-        print(report.lines(), end="")
-    else:
-        Console(width=120).print(table(report))
-    return 0
+        return refused(error)
+    return printed(report.rows, flags.json, lambda rows: table(Report({}, rows)))
 
 
 def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]]:
@@ -117,7 +105,7 @@ def measured(flags: Any, seed: int, console: Console) -> Iterator[dict[str, Any]
         block.add("gold", name, {("all", metric): value for metric, value in figures.items()})
         scores = task.evaluate(gold.model, split.retain, staying)
         block.add("gold", name, {("test", "accuracy"): scores["accuracy"]})
-        append(flags.out, block)
+        append(flags.out, block.lines())
         yield from block.rows
 
 

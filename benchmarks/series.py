@@ -7,17 +7,15 @@ figure ``seconds`` of the part ``all`` says that a run is whole.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.output import kept, printed, refused
-from graphforget.errors import Diverged, GraphforgetError, InputError, unknown
+from benchmarks.output import add_flags, append, check_names, kept, lines_of, printed, refused
+from graphforget.errors import Diverged, GraphforgetError, InputError
 from graphforget.intervals import mean_interval
 from graphforget.report import Row
 from graphforget.train import progress
@@ -36,11 +34,7 @@ def parser(name: str, text: str | None, methods: Sequence[str], data: Sequence[s
     add = made.add_argument
     add("--data", default=data[0], metavar="NAME", help=f"{' '.join(data)} ({data[0]})")
     add("--methods", nargs="+", default=list(methods), metavar="NAME", help=" ".join(methods))
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="of data, order and models (1 2 3)")
-    add("--data-root", type=Path, default=None, help="folder of the data sets")
-    add("--cache", type=Path, default=Path("benchmarks/results/.cache"), help="trained models")
-    add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; finished runs are kept")
-    add("--json", action="store_true", help="print JSON lines instead of a table")
+    add_flags(made, cache="trained models")
     return made
 
 
@@ -50,11 +44,8 @@ def check(flags: Any, methods: Iterable[str], data: Iterable[str]) -> None:
     Raises:
         InputError: an unknown name.
     """
-    for name in flags.methods:
-        if name not in (known := tuple(methods)):
-            raise unknown("method", name, known)
-    if flags.data not in (known := tuple(data)):
-        raise unknown("data set", flags.data, known)
+    check_names("method", flags.methods, methods)
+    check_names("data set", [flags.data], data)
 
 
 def collected(
@@ -93,19 +84,10 @@ def collected(
                     for role, name, figures in runs
                     for (part, metric), value in figures.items()
                 ]
-                append(flags.out, lines)
+                append(flags.out, lines_of(lines))
                 rows += lines
                 console.print(f"seed {seed} {method}: {time.perf_counter() - start:.1f} s", highlight=False)
     return rows
-
-
-def append(out: Path | None, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Write finished rows behind those of the file, in one write."""
-    if out is None or not lines:
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def cells(rows: Sequence[Mapping[str, Any]], columns: Columns) -> list[list[str]]:

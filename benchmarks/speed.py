@@ -12,7 +12,6 @@ are appended when all its methods are measured, and a request that is there alre
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from benchmarks.bench import Bench
 from benchmarks.cell import Cell
 from benchmarks.domains import Domain, of
 from benchmarks.graphs import GRAPHS
-from benchmarks.output import kept, printed, refused
+from benchmarks.output import append, kept, lines_of, printed, refused
 from graphforget.cost import Cost, measure
 from graphforget.errors import GraphforgetError, unknown
 from graphforget.methods.retrain import Retrain
@@ -107,9 +106,7 @@ def measured(cell: Cell, flags: Any, console: Console) -> list[dict[str, Any]]:
     usual = domain.fields
     methods = {text: method_of(text, usual.get(text.partition(".")[0], {})) for text in texts}
     rows = list(rows_of(cell, domain, methods, flags, console))
-    if flags.out:
-        with flags.out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+    append(flags.out, lines_of(rows))
     return rows
 
 

@@ -15,16 +15,14 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table as Printed
 
-from benchmarks.output import kept, printed, refused
-from benchmarks.runner import append
-from graphforget.errors import GraphforgetError, InputError, unknown
+from benchmarks.output import add_flags, append, check_names, kept, printed, refused
+from graphforget.errors import GraphforgetError, InputError
 from graphforget.intervals import mean_interval
 from graphforget.report import Report
 from graphforget.tabular.cart import Cart
@@ -68,19 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", nargs="+", default=["wine"], metavar="NAME", help=f"{' '.join(DATASETS)} (wine)")
     add("--methods", nargs="+", default=list(GENERATORS), metavar="NAME", help=" ".join(GENERATORS))
     add("--rows", type=int, default=600, help="rows to learn from, and as many that are held out (600)")
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="(1 2 3)")
-    add("--data-root", type=Path, default=None, help="folder of the data sets")
-    add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; what is there is kept")
-    add("--json", action="store_true", help="print JSON lines instead of a table")
-    add("--plot", type=Path, default=None, metavar="FILE", help="draw the components while the VAE learns")
+    add_flags(parser, plot="draw the components while the VAE learns")
     flags = parser.parse_args(argv)
     try:
-        for name in flags.dataset:
-            if name not in DATASETS:
-                raise unknown("table", name, DATASETS)
-        for name in flags.methods:
-            if name not in GENERATORS:
-                raise unknown("generator", name, GENERATORS)
+        check_names("table", flags.dataset, DATASETS)
+        check_names("generator", flags.methods, GENERATORS)
         rows = list(measured(flags))
         if flags.plot is not None:
             train, held_out, _ = parts(load_table(flags.dataset[0], flags.data_root), flags.rows, flags.seeds[0])
@@ -122,7 +112,7 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
                         block = judge(GENERATORS[method], train, gone, held_out, name=method, seed=seed).report
                     block.add("gold", "retrain", {("all", "seconds"): time.perf_counter() - start})
                     block.rows = [{**row, **keys} for row in block.rows]
-                    append(flags.out, block)
+                    append(flags.out, block.lines())
                     found = block.rows
                 yield from found
 

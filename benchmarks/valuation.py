@@ -23,11 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import valuation_cases as cases
-from benchmarks.output import kept, printed, refused
-from benchmarks.runner import append
+from benchmarks.output import add_flags, append, check_names, kept, printed, refused
 from benchmarks.valuation_cases import KnownGame, Rows
 from benchmarks.valuation_deletions import DELETIONS, of_deletions
-from graphforget.errors import GraphforgetError, InputError, missing_extra, unknown
+from graphforget.errors import GraphforgetError, InputError, missing_extra
 from graphforget.intervals import mean_interval
 from graphforget.metrics import auc, spearman
 from graphforget.report import ORIGINAL, Report
@@ -76,19 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", nargs="+", default=["iris"], metavar="NAME", help=f"{' '.join(known)} (iris)")
     add("--methods", nargs="+", default=list(ROWS), metavar="NAME", help=" ".join(ROWS))
     add("--rows", type=int, default=None, help="rows to value (50 of iris, 100 of others, 60 players of games)")
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="S", help="(1 2 3)")
-    add("--data-root", type=Path, default=None, help="folder of the data sets")
-    add("--out", type=Path, default=None, metavar="FILE", help="append the JSON lines here; what is there is kept")
-    add("--json", action="store_true", help="print JSON lines instead of tables")
-    add("--plot", type=Path, default=None, metavar="FILE", help="draw the curves of one table, means over the seeds")
+    add_flags(parser, plot="draw the curves of one table, means over the seeds")
     flags = parser.parse_args(argv)
     try:
-        for name in flags.dataset:
-            if name not in known:
-                raise unknown("data set", name, known)
-        for name in flags.methods:
-            if name not in ROWS:
-                raise unknown("valuator", name, ROWS)
+        check_names("data set", flags.dataset, known)
+        check_names("valuator", flags.methods, ROWS)
         if flags.rows is not None and flags.rows < 10:
             raise InputError(f"--rows must be at least 10 (got {flags.rows})")
         rows = list(measured(flags))
@@ -123,7 +114,7 @@ def measured(flags: Any) -> Iterator[dict[str, Any]]:
                             of_game(case, method, seed) if isinstance(case, KnownGame) else of_rows(case, method, seed)
                         )
                     block.rows = [{**row, **keys} for row in block.rows]
-                    append(flags.out, block)
+                    append(flags.out, block.lines())
                     found = block.rows
                 yield from found
 

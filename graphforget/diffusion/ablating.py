@@ -23,8 +23,7 @@ from torch import Tensor
 from graphforget.diffusion.erasure import (
     Noised,
     anchor_of,
-    check_names,
-    check_weights,
+    check,
     concepts_of,
     keeping,
     of_data,
@@ -73,14 +72,11 @@ class AblatingConcepts(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
 
     def __post_init__(self) -> None:
-        check_names(self.group, self.source)
-        check_weights(batch_size=self.batch_size, pool=self.pool)
+        check(self)
         if self.target not in TARGETS:
             raise unknown("target", self.target, TARGETS)
         if self.target == "noise" and self.source == "sampled":
             raise InputError("target='noise' needs images with known noise (got source='sampled'); use source='data'")
-        if self.keep < 0:
-            raise InputError(f"keep must not be negative (got {self.keep})")
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, split, concepts = cast(NoisePrediction, job.task), job.split, concepts_of(job)

@@ -34,16 +34,23 @@ GROUPS: Mapping[str, Callable[[str], bool]] = {
 ALIASES = {"xattn": "esd-x", "noxattn": "esd-u", "full": "esd-all"}
 
 
-def check_names(group: str, source: str) -> None:
-    """Refuse an unknown parameter group or source of images.
+def check(method: Any) -> None:
+    """Refuse settings of an erasure that no run could use; those that a method does not have are passed over.
 
     Raises:
-        UnknownName: with the known ones.
+        InputError: naming the field and its value.
+        UnknownName: an unknown group of parameters or source of images, with the known ones.
     """
-    if ALIASES.get(group, group) not in GROUPS:
-        raise unknown("parameter group", group, (*GROUPS, *ALIASES))
-    if source not in SOURCES:
-        raise unknown("source", source, SOURCES)
+    if ALIASES.get(method.group, method.group) not in GROUPS:
+        raise unknown("parameter group", method.group, (*GROUPS, *ALIASES))
+    if getattr(method, "source", "data") not in SOURCES:
+        raise unknown("source", method.source, SOURCES)
+    for name in ("batch_size", "pool"):
+        if getattr(method, name, 1) < 1:
+            raise InputError(f"{name} must be at least 1 (got {getattr(method, name)})")
+    for name in ("keep", "eta"):
+        if getattr(method, name, 0) < 0:
+            raise InputError(f"{name} must not be negative (got {getattr(method, name)})")
 
 
 def train_only(model: nn.Module, group: str) -> list[nn.Parameter]:
@@ -140,14 +147,3 @@ def keeping(job: Job, batches: Iterator[Noised], concepts: Tensor) -> Tensor:
     with torch.no_grad():
         before = predictions(job.original, x, t, c)
     return F.mse_loss(predictions(job.model, x, t, c), before)
-
-
-def check_weights(**positive: float) -> None:
-    """Refuse numbers that make no loop.
-
-    Raises:
-        InputError: naming the field and its value.
-    """
-    for name, value in positive.items():
-        if not value > 0:
-            raise InputError(f"{name} must be positive (got {value})")

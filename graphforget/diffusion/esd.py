@@ -28,8 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphforget.diffusion.erasure import (
-    check_names,
-    check_weights,
+    check,
     concepts_of,
     keeping,
     of_data,
@@ -39,7 +38,6 @@ from graphforget.diffusion.erasure import (
 )  # fmt: skip
 from graphforget.diffusion.models import NULL
 from graphforget.diffusion.task import NoisePrediction
-from graphforget.errors import InputError
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
 
@@ -73,10 +71,7 @@ class ESD(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"data", "retain"})
 
     def __post_init__(self) -> None:
-        check_names(self.group, self.source)
-        check_weights(batch_size=self.batch_size, pool=self.pool)
-        if self.keep < 0 or self.eta < 0:
-            raise InputError(f"keep and eta must not be negative (got {self.keep}, {self.eta})")
+        check(self)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, split, concepts = cast(NoisePrediction, job.task), job.split, concepts_of(job)

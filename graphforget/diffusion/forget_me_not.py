@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from graphforget.diffusion.attention import attended, cross_attentions
-from graphforget.diffusion.erasure import check_names, check_weights, concepts_of, train_only
+from graphforget.diffusion.erasure import check, concepts_of, train_only
 from graphforget.diffusion.task import NoisePrediction
 from graphforget.errors import NotApplicable
 from graphforget.train import descend
@@ -48,8 +48,7 @@ class ForgetMeNot(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"forget"})
 
     def __post_init__(self) -> None:
-        check_names(self.group, "data")
-        check_weights(batch_size=self.batch_size)
+        check(self)
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, view = cast(NoisePrediction, job.task), job.split.forget

@@ -23,8 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphforget.diffusion.erasure import (
-    check_names,
-    check_weights,
+    check,
     concepts_of,
     keeping,
     of_data,
@@ -68,12 +67,9 @@ class SDD(Unlearner):
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
 
     def __post_init__(self) -> None:
-        check_names(self.group, self.source)
-        check_weights(batch_size=self.batch_size, pool=self.pool)
+        check(self)
         if not 0 <= self.decay < 1:
             raise InputError(f"decay must lie in [0, 1) (got {self.decay})")
-        if self.keep < 0:
-            raise InputError(f"keep must not be negative (got {self.keep})")
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, split, concepts = cast(NoisePrediction, job.task), job.split, concepts_of(job)
