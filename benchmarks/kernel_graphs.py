@@ -25,6 +25,8 @@ from torch_geometric.utils import k_hop_subgraph, negative_sampling, structured_
 
 from benchmarks.pairing import Pair
 from graphforget import kernels
+from graphforget.errors import MissingExtra
+from graphforget.gnn.dgl_interop import import_dgl
 from graphforget.gnn.interop import csc_of_dgl
 from graphforget.gnn.sampler import NeighborSampler
 from graphforget.kernels import hops
@@ -169,8 +171,8 @@ def _through(sampler: Any) -> Callable[[IntArray], int]:
 
 def _against_dgl(graph: Random, size: int, ready: Callable[[int], IntArray]) -> Iterator[Pair]:
     try:
-        import dgl
-    except ImportError:
+        dgl = import_dgl()
+    except MissingExtra:
         return
     made = dgl.graph((graph.edge_index[0], graph.edge_index[1]), num_nodes=graph.num_nodes).formats("csc")
     peer = dgl.dataloading.NeighborSampler(FAN_OUTS[::-1])  # DGL lists them from the input layer on

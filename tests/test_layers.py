@@ -57,6 +57,7 @@ text
 door
 deletion demo
 cli
+__main__
 benchmarks
 """
 RUNGS = {name: rung for rung, line in enumerate(LADDER.split("\n")) for name in line.split()}

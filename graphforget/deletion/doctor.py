@@ -26,6 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphforget.errors import GraphforgetError
+from graphforget.gnn.dgl_interop import choose_pytorch
 from graphforget.kernels.pairs import pair_dot
 
 Status = Literal["ok", "missing", "broken", "note"]
@@ -168,6 +169,7 @@ def dgl() -> Finding:
     spec = util.find_spec("dgl")
     if spec is None or spec.origin is None:
         return Finding(name="dgl graphbolt", group="environment", status="ok", detail="DGL is not installed")
+    choose_pytorch()
     return graphbolt(Path(spec.origin).parent, torch.__version__) or tried("dgl", GRAPHBOLT_REMEDY)
 
 

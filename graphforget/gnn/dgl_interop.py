@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,18 @@ from graphforget.kernels.csr import IntArray, check
 FEATURES, LABELS = ("feat", "x", "features"), ("label", "y", "labels")  # DGL's words first, then PyG's
 
 
-def _dgl() -> Any:
+def choose_pytorch() -> None:
+    """Answer DGL's question on its first import; else it prints its own answer and writes it to ``~/.dgl``."""
+    os.environ.setdefault("DGLBACKEND", "pytorch")
+
+
+def import_dgl() -> Any:
+    """Import DGL.
+
+    Raises:
+        MissingExtra: DGL is not installed.
+    """
+    choose_pytorch()
     try:
         import dgl
     except ImportError as error:
@@ -30,7 +42,7 @@ def is_dgl(data: Any) -> bool:
     """Say whether an object is a DGL graph, without importing DGL for others."""
     if type(data).__module__.partition(".")[0] != "dgl":
         return False
-    return isinstance(data, _dgl().DGLGraph)
+    return isinstance(data, import_dgl().DGLGraph)
 
 
 def from_dgl(source: Any) -> Graph:
@@ -42,7 +54,7 @@ def from_dgl(source: Any) -> Graph:
     Raises:
         InputError: several relations, or an invalid graph.
     """
-    dgl = _dgl()
+    dgl = import_dgl()
     if len(source.canonical_etypes) != 1:
         raise InputError(f"a DGL graph must have one relation (got {source.canonical_etypes}); take one with g[etype]")
     rows, cols = source.edges(order="eid")
@@ -79,7 +91,7 @@ def to_dgl(graph: Graph) -> Any:
     Raises:
         MissingExtra: DGL is not installed.
     """
-    dgl = _dgl()
+    dgl = import_dgl()
     rows, cols = graph.edge_index
     if graph.bipartite:
         sizes = {"user": graph.size[0], "item": graph.size[1]}
@@ -135,7 +147,7 @@ def dgl_of_csc(indptr: IntArray, indices: IntArray, num_src: int | None = None) 
     Raises:
         InputError: the arrays are no CSR.
     """
-    dgl = _dgl()
+    dgl = import_dgl()
     count = len(indptr) - 1
     try:
         check(indptr, indices, count if num_src is None else num_src)
@@ -153,7 +165,7 @@ def _first(frame: Any, names: Sequence[str]) -> str | None:
 
 def like_dgl(original: Any, graph: Graph) -> Any:
     """Give a graph back as a DGL graph with the types, names and frames of the original."""
-    dgl = _dgl()
+    dgl = import_dgl()
     ((user, relation, item),) = original.canonical_etypes
     same_size(graph, (original.num_nodes(user), original.num_nodes(item)))
     rows, cols = (part.to(original.idtype) for part in graph.edge_index)
@@ -202,7 +214,7 @@ class DGLModule(nn.Module):
     wrapped: nn.Module
 
     def __init__(self, module: nn.Module, *, self_loop: bool = False) -> None:
-        _dgl()
+        import_dgl()
         super().__init__()
         self.__dict__["wrapped"] = module  # not registered: its keys would get a prefix
         self.self_loop = self_loop
@@ -232,7 +244,7 @@ class DGLModule(nn.Module):
         key = (edge_index._version, num_nodes, self.self_loop)
         found = _DGL_GRAPHS.get(edge_index)
         if found is None or found[0] != key:
-            dgl = _dgl()
+            dgl = import_dgl()
             made = dgl.graph((edge_index[0].clone(), edge_index[1].clone()), num_nodes=num_nodes)
             found = (key, dgl.add_self_loop(dgl.remove_self_loop(made)) if self.self_loop else made)
             _DGL_GRAPHS[edge_index] = found

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -89,6 +92,15 @@ def test_requirements_are_read_as_the_metadata_writes_them(line, status, group):
 
 def test_our_own_extras_and_the_tools_of_developers_are_no_findings():
     assert list(packages(["graphforget[dgl]; extra == 'all'", "ruff>=0.12; extra == 'dev'"])) == []
+
+
+def test_dgl_neither_speaks_on_standard_output_nor_writes_to_the_home_of_a_first_user(tmp_path):
+    pytest.importorskip("dgl", reason="needs DGL")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DGL")}
+    command = [sys.executable, "-m", "graphforget", "doctor", "--json"]
+    said = subprocess.run(command, env=kept | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert "import dgl" in {each["name"] for each in json.loads(said.stdout)["findings"]}
+    assert not (tmp_path / ".dgl").exists()
 
 
 def test_a_data_folder_that_is_not_there_is_broken(tmp_path, monkeypatch):
