@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import domains, figures
+from benchmarks import domains, sweeps
 from benchmarks.arguments import parse, parser
 from benchmarks.federated import main
 from benchmarks.federations import FEDERATIONS
@@ -56,7 +56,7 @@ def test_flags_that_make_no_sense(capsys):
 
 
 def test_the_sweeps_name_the_command_that_a_reader_types():
-    found = [sweep for sweep in figures.SWEEPS if sweep.dataset in FEDERATIONS]
+    found = [sweep for sweep in sweeps.SWEEPS if sweep.dataset in FEDERATIONS]
     assert found
     assert all(sweep.command.startswith("python -m benchmarks.federated --data ") for sweep in found)
     assert all(sweep.cells() == 3 for sweep in found)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import SWEEPS, blocks
+from benchmarks.figures import blocks
 from benchmarks.glance import glance
+from benchmarks.sweeps import SWEEPS
 from graphforget.report import Report
 
 
@@ -45,6 +46,6 @@ def test_a_request_without_floor_has_no_line() -> None:
 
 
 def test_all_sweeps_together_give_the_overview_and_some_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.figures.RESULTS", tmp_path)  # the committed results take seconds to read
+    monkeypatch.setattr("benchmarks.sweeps.RESULTS", tmp_path)  # the committed results take seconds to read
     assert {"glance", "glance-recommend"} < set(blocks(SWEEPS))
     assert list(blocks(SWEEPS[:1])) == [SWEEPS[0].name]

@@ -7,7 +7,7 @@ import json
 import pytest
 from safetensors.torch import save_file
 
-from benchmarks import figures, markdown, report, runner
+from benchmarks import markdown, output, report, runner, sweeps
 from benchmarks.arguments import parse
 from benchmarks.bench import Bench
 from benchmarks.cell import plan
@@ -52,7 +52,7 @@ def test_a_finished_cell_is_not_run_again_and_a_torn_line_is_cut(small, monkeypa
     assert ran == []
     runner.main("karate", [*METHODS[:4], "gradient_ascent", *METHODS[4:], *words])
     assert ran == [(["gradient_ascent"], False)]
-    runner.append(folder / "out.jsonl", Report({}, [{"value": 1.0}]))
+    output.append(folder / "out.jsonl", '{"value": 1.0}\n')
     assert (folder / "out.jsonl").read_text() == text + '{"value": 1.0}\n'
 
 
@@ -129,8 +129,8 @@ def test_the_page_and_the_table_show_every_model(small):
 def test_every_sweep_parses_and_has_its_place():
     from pathlib import Path
 
-    page = (Path(__file__).resolve().parents[2] / figures.RESULTS / "README.md").read_text(encoding="utf-8")
-    for sweep in figures.SWEEPS:
+    page = (Path(__file__).resolve().parents[2] / sweeps.RESULTS / "README.md").read_text(encoding="utf-8")
+    for sweep in sweeps.SWEEPS:
         assert sweep.cells() > 0
         assert f"<!-- {sweep.name} -->\n" in page
         assert f"<!-- end {sweep.name} -->" in page
