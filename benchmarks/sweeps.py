@@ -171,6 +171,12 @@ SWEEPS = (
         for kind in ("user", "interaction")
     ),
     Sweep(
+        "posters-poison",
+        "ml_posters",
+        f"--model bpr lightgcn --kind user --pool poison --ratio 5 --golds 2 {REPORTED}",
+        "MovieLens with posters, 5 % planted users who push one film",
+    ),
+    Sweep(
         "posters-modality",
         "ml_posters",
         "--model freedom --kind modality --ratio 5 --seeds 1 2 3",
@@ -242,6 +248,12 @@ SWEEPS = (
         "restor",
         f"{LANGUAGE} --methods retrain unstar --unstar.retain_mix 0",
         "RESTOR, the same facts, UnSTAR without its retain step, as released",
+    ),
+    Sweep(
+        "restor-small",
+        "restor",
+        f"{LANGUAGE} --model llama_small",
+        "RESTOR, the same facts, a Llama of 5 million parameters",
     ),
     Sweep("restor-corruption", "restor", f"--task restoration {LANGUAGE}", "RESTOR, the false facts of ten people"),
     Sweep("tofu", "tofu", LANGUAGE, "TOFU, ten short answers on different authors"),
