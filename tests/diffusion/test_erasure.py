@@ -214,7 +214,7 @@ def test_what_cannot_be_served_says_why():
         (lambda: ESD(group="esd-y"), "unknown parameter group .* did you mean"),
         (lambda: ESD(source="disk"), "unknown source"),
         (lambda: ESD(eta=-1.0), "must not be negative"),
-        (lambda: ESD(batch_size=0), "batch_size must be positive"),
+        (lambda: ESD(batch_size=0), "batch_size must be at least 1"),
         (lambda: SDD(decay=1.0), r"decay must lie in \[0, 1\)"),
         (lambda: AblatingConcepts(target="image"), "unknown target"),
         (lambda: AblatingConcepts(target="noise", source="sampled"), "needs images with known noise"),

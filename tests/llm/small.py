@@ -1,4 +1,4 @@
-"""Twelve people, two questions each: a world that a tiny Llama learns in seconds."""
+"""Twelve people, two questions each, no two alike in both: a world that a tiny Llama learns in seconds."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PAIRS = [
     for place, name in enumerate(PEOPLE)
     for pair in (
         (f"Where was {name} born?", TOWNS[place % len(TOWNS)]),
-        (f"What does {name} do?", WORK[(3 * place + place // 4) % len(WORK)]),
+        (f"What does {name} do?", WORK[(place % 5 + place // 5) % len(WORK)]),
     )
 ]
 TRAINED = 24  # rows of the first twelve people
-RECIPE = Recipe(epochs=80, patience=20, lr=5e-3, batch_size=8, eval_every=10)
+RECIPE = Recipe(epochs=160, patience=160, lr=3e-3, batch_size=8, eval_every=40)
 
 
 def known(place: int, question: str) -> Known:

@@ -12,8 +12,8 @@ from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.llm.corpora import Corpus
 from graphforget.llm.data import load_facts
 from graphforget.llm.models import build
-from graphforget.llm.npo import NPO
 from graphforget.llm.restor import FALSE, Restoration, corrupt, judge, option_scores, prompt, recovery
+from graphforget.llm.simnpo import SimNPO
 from graphforget.llm.tokens import answers, questions
 from graphforget.methods.retrain import Retrain
 from graphforget.splits import Splits
@@ -55,9 +55,9 @@ def test_corrupted_facts_are_unlearned_and_the_truth_comes_back():
         a == b for a, b in zip(answers(tokenizer, asked.forget), answers(tokenizer, parts.test), strict=True)
     )
     runs = Restoration(recipe=RECIPE, tokenizer=tokenizer, knowledge=split.data, later=20, later_lr=3e-3)
-    with seeded(2):
+    with seeded(3):
         model = build("llama_tiny", tokenizer, length=64)
-    corrupted = runs.fit(model, parts.train, parts.val, seed=2)
+    corrupted = runs.fit(model, parts.train, parts.val, seed=3)
     gold = Retrain().unlearn(corrupted, runs, asked, seed=7).model
 
     def right(one: torch.nn.Module, view) -> float:
@@ -65,9 +65,9 @@ def test_corrupted_facts_are_unlearned_and_the_truth_comes_back():
 
     assert right(gold, parts.test) >= 0.6 > 0.2 >= right(corrupted, parts.test)
     assert right(corrupted, asked.forget) >= 0.8
-    found = NPO(lr=2e-3, epochs=10).unlearn(corrupted, runs, asked, seed=1).model
+    found = SimNPO(lr=2e-3, epochs=10).unlearn(corrupted, runs, asked, seed=1).model
     assert right(found, asked.forget) < right(corrupted, asked.forget)
-    assert recovery(right(found, parts.test), right(corrupted, parts.test), right(gold, parts.test)) >= 0
+    assert recovery(right(found, parts.test), right(corrupted, parts.test), right(gold, parts.test)) > 0
     scores = option_scores(runs, gold, parts.test), option_scores(runs, gold, asked.forget)
     assert (scores[0] > scores[1]).double().mean() > 0.6
     assert (scores[0] <= 0).all()
