@@ -126,7 +126,9 @@ def blocks(chosen: Sequence[Sweep]) -> dict[str, str]:
         said = "\n".join(f"python -m benchmarks.speed {words} --out benchmarks/results/speed.jsonl" for words in SPEED)
         found["speed"] = f"```sh\n{said}\n```\n\n{markdown(rows)}\n"
     if (sweeps.RESULTS / "kernels.jsonl").exists():
-        found["kernels"] = kernels.markdown(kept(sweeps.RESULTS / "kernels.jsonl"))
+        rows = kept(sweeps.RESULTS / "kernels.jsonl")
+        found["kernels"] = f"{kernels.markdown(kernels.largest(rows))}\n"
+        found["kernels-all"] = f"{kernels.markdown(rows)}\n"
     if (sweeps.RESULTS / "scale.jsonl").exists():
         found["scale"] = scale.markdown(kept(sweeps.RESULTS / "scale.jsonl"))
     return found | companions()

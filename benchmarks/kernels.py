@@ -130,6 +130,14 @@ def table(rows: Sequence[Row]) -> Table:
     return made
 
 
+def largest(rows: Sequence[Row]) -> list[Row]:
+    """The rows of each kernel's largest input."""
+    top: dict[str, int] = {}
+    for row in rows:
+        top[row["kernel"]] = max(row["size"], top.get(row["kernel"], 0))
+    return [row for row in rows if row["size"] == top[row["kernel"]]]
+
+
 def markdown(rows: Sequence[Row]) -> str:
     """The same as Markdown: a line a pair and size, a column a number of threads."""
     counts = sorted({row["threads"] for row in rows})

@@ -46,6 +46,11 @@ def test_markdown_has_a_line_a_pair_and_columns_a_number_of_threads(out):
     assert lines[3].endswith("| | | |")
 
 
+def test_the_largest_input_is_each_kernels_own():
+    rows = [{"kernel": name, "peer": "p", "size": size} for name, size in (("a", 1), ("a", 9), ("b", 3), ("b", 2))]
+    assert kernels.largest(rows) == rows[1:3]
+
+
 def test_a_difference_stops_the_measurement():
     def differ(mine, theirs):
         raise RuntimeError(f"{mine} is not {theirs}")
