@@ -27,9 +27,10 @@ WORDS = {
     "batch_size": ("B", "elements a step (the task's own recipe)"),
     "patience": ("P", "stop after so many epochs without a better validation score (the task's own recipe)"),
     "eval_every": ("N", "epochs between two looks at the validation data (the task's own recipe)"),
+    "lr": ("LR", "learning rate of training (the task's own recipe)"),
 }
 ONLY_SOME = ("modality", "max_users", "partition", "clients")  # the others every domain has
-WORDED = ("modality", "partition")
+TYPES = {"modality": str, "partition": str, "lr": float}  # the others are numbers of something
 PARTITIONS = ("dirichlet", "iid", "shards")
 
 
@@ -73,13 +74,8 @@ def parser(dataset: str, domain: Domain) -> argparse.ArgumentParser:
     made.set_defaults(**dict.fromkeys(OPTIONAL))
     for name, (letter, text) in WORDS.items():
         if name not in ONLY_SOME or name in domain.flags:
-            add(
-                f"--{name.replace('_', '-')}",
-                type=str if name in WORDED else int,
-                default=None,
-                metavar=letter,
-                help=text,
-            )
+            flag = f"--{name.replace('_', '-')}"
+            add(flag, type=TYPES.get(name, int), default=None, metavar=letter, help=text)
     add("--relearn", action="store_true", help="measure relearn time as well (slow)")
     add("--attacks", action="store_true", help="SVC, entropy and ZRF figures of the answers too (labels only)")
     add("--lira", type=int, default=0, metavar="S", help="U-LiRA with S shadows, even, of edges or images (slow)")

@@ -10,7 +10,7 @@ from typing import Any
 from graphforget.report import Report
 from graphforget.train import Recipe
 
-SCHEDULE = ("epochs", "batch_size", "patience", "eval_every")  # fields of a recipe that flags may set
+SCHEDULE = ("epochs", "batch_size", "patience", "eval_every", "lr")  # fields of a recipe that flags may set
 OPTIONAL = ("modality", "max_users", "partition", "clients", *SCHEDULE)  # columns only where they were asked for
 
 
@@ -35,6 +35,7 @@ class Cell:
         batch_size: elements a step.
         patience: epochs without a better held-out score.
         eval_every: epochs between two looks at the held-out data.
+        lr: learning rate.
     """
 
     dataset: str
@@ -53,6 +54,7 @@ class Cell:
     batch_size: int | None = None
     patience: int | None = None
     eval_every: int | None = None
+    lr: float | None = None
 
     @property
     def keys(self) -> dict[str, Any]:
