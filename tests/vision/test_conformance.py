@@ -118,8 +118,11 @@ def test_the_forgotten_images_themselves_are_not_looked_at_by_those_that_say_so(
 def test_labels_that_the_model_has_no_output_for_are_refused():
     _, _, split = world("sample")
     narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
-    with pytest.raises(InputError, match=r"labels must lie in \[0, 9\), the model's outputs \(got 9\)"):
+    wanted = r"labels must lie in \[0, 9\), the model's outputs \(got 9\)"
+    with pytest.raises(InputError, match=wanted):
         DEL().unlearn(narrow, TASK, split)
+    with pytest.raises(InputError, match=wanted):
+        TASK.fit(narrow, split.data, split.held_out, seed=0)
 
 
 def test_a_step_that_is_far_too_large_returns_nothing():
