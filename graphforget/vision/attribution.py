@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from graphforget.samples import Samples
 from graphforget.task import Batch, Task, evaluating
@@ -77,7 +78,7 @@ def features(model: nn.Module, x: Tensor, number: int, sketch: Sketch) -> Tensor
     each = vmap(grad(logit), (None, 0), randomness="different")
     size, device = sum(value.numel() for value in weights.values()), next(iter(weights.values())).device
     pieces = []
-    with evaluating(model):
+    with evaluating(model), sdpa_kernel(SDPBackend.MATH):  # attention's other kernels have no rule for vmap
         for part in x.split(max(1, NUMBERS // size)):
             found = each(weights, part.to(device))
             pieces.append(sketch(torch.cat([value.flatten(1) for value in found.values()], dim=1)))
