@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Column = tuple[str, str]  # (part, metric)
@@ -168,6 +168,12 @@ def columns_for(row: Mapping[str, Any]) -> list[Column]:
     """The columns of the request that a row of results belongs to."""
     shown = columns_of(row["task"], row["pool"], row["kind"])
     return TOFU + shown if row["dataset"] == "tofu" else shown
+
+
+def columns_in(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """The columns of a request's rows; where attacks or relearning were asked for, theirs as well."""
+    found = {(row["part"], row["metric"]) for row in rows}
+    return list(dict.fromkeys([*columns_for(rows[0]), *(column for column in ATTACKS if column in found)]))
 
 
 def planted(task: str) -> Column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.cell import OPTIONAL
-from benchmarks.columns import ATTACKS, NAMES, Column, columns_for, in_floors, planted
+from benchmarks.columns import NAMES, Column, columns_in, in_floors, planted
 from benchmarks.glance import DISTANCES
 from benchmarks.runner import grouped, reasons
 from graphforget.intervals import mean_interval
@@ -30,8 +30,7 @@ def table(report: Report, planned: int) -> str:
 
 
 def _one(title: str, group: Report) -> str:
-    asked = [column for column in ATTACKS if group.select(part=column[0], metric=column[1])]
-    columns = list(dict.fromkeys(columns_for(group.rows[0]) + asked))
+    columns = columns_in(group.rows)
     seeds = len({row["seed"] for row in group.rows})
     lines = [
         f"{title}, {seeds} seed{'s' if seeds > 1 else ''}",

@@ -1,4 +1,4 @@
-"""The regression half of the benchmarks: tables, pairs of sentences, a series."""
+"""The regression half of the benchmarks: tables, pairs of sentences, a series, images."""
 
 from __future__ import annotations
 
@@ -114,5 +114,12 @@ SERIES = _domain(
     error="l1",
     fields=FIELDS,
 )
-LAYOUTS = {"table": TABLES, "bundled": TABLES, "pairs": PAIRS, "series": SERIES}
+IMAGES = _domain(
+    "cnn",
+    Recipe(epochs=100, patience=10, lr=3e-3, batch_size=64, eval_every=1),
+    pools=("random", "low", "high"),
+    error="l1",
+    fields=FIELDS,
+)
+LAYOUTS = {"table": TABLES, "bundled": TABLES, "pairs": PAIRS, "series": SERIES, "images": IMAGES}
 REGRESSIONS = {name: LAYOUTS[card.layout] for name, card in data.DATASETS.items()}

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.columns import UTILITY, columns_for
+from benchmarks.columns import UTILITY, columns_in
 from benchmarks.runner import grouped, reasons
 from graphforget import page
 from graphforget.errors import GraphforgetError, missing_extra
@@ -81,7 +81,7 @@ def render(report: Report, title: str) -> str:
             "svg": Markup(draw(group)),
             "curves": Markup(draw_curves(group)),
             "unfinished": sum(not row["converged"] for row in group.select(metric="best_epoch")),
-            "columns": columns_for(group.rows[0]),
+            "columns": columns_in(group.rows),
             "rows": [_row(group, role, method) for role, method in group.models()],
             "reasons": reasons(group),
         }
@@ -92,7 +92,7 @@ def render(report: Report, title: str) -> str:
 
 def _row(group: Report, role: str, method: str) -> dict[str, Any]:
     cells = []
-    for part, metric in columns_for(group.rows[0]):
+    for part, metric in columns_in(group.rows):
         low, value, high = interval(group, role, method, part, metric)
         cells.append(
             "-" if value is None else _short(value) + ("" if low is None else f" ± {_short((high - low) / 2)}")

@@ -17,7 +17,7 @@ from benchmarks import pool
 from benchmarks.arguments import parse
 from benchmarks.bench import Bench
 from benchmarks.cell import OPTIONAL, Cell, plan, rows_of
-from benchmarks.columns import columns_for
+from benchmarks.columns import columns_in
 from benchmarks.lira import Lira
 from benchmarks.output import append
 from benchmarks.serve import serve
@@ -202,9 +202,9 @@ def show(report: Report) -> None:
     """Print a table for each request, with mean and 95 % interval over seeds."""
     console = Console() if sys.stdout.isatty() else Console(width=150)
     for title, group in grouped(report).items():
-        seeds, one = len({row["seed"] for row in group.rows}), group.rows[0]
+        seeds = len({row["seed"] for row in group.rows})
         caption = f"{title} ({seeds} seed{'s' if seeds > 1 else ''})"
-        console.print(group.table(columns_for(one), caption))
+        console.print(group.table(columns_in(group.rows), caption))
         for text in reasons(group):
             console.print(text, highlight=False, markup=False)
 

@@ -15,7 +15,7 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "federated_digits_images": 7, "federated_mnist": 27, "federated_cifar10": 60,
-    "kin8nm": 6, "power_plant": 8, "stsb": 15, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
+    "kin8nm": 6, "power_plant": 8, "stsb": 15, "digits_angle": 6, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
     "restor": 25, "tofu": 25, "digits_diffusion": 65,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
@@ -241,6 +241,7 @@ SWEEPS = (
     Sweep("kin8nm", "kin8nm", f"--pool low random {REPORTED}", "Kin8nm, 30 % rows: the lowest targets, or at random"),
     Sweep("power_plant", "power_plant", f"--pool low {REPORTED}", "Power plant, 30 % rows with the lowest targets"),
     Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
+    Sweep("digits_angle", "digits_angle", f"--pool low {REPORTED}", "Digits, turned: the 30 % of the smallest angles"),
     Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
     Sweep("restor", "restor", LANGUAGE, "RESTOR, ten facts of different people"),
     Sweep(

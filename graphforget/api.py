@@ -8,6 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,8 +66,8 @@ def unlearn(
         method: catalog key, for its usual settings, or a configured method.
         task: ``link``, ``node``, ``image``, ``regression`` or a configured task; None takes ``link`` for a graph, and
             for rows what their targets are.
-        held_out: validation data, never trained on: data of the same kind, [2, m] true edges (link) or [m] ids of nodes
-            or rows in ``data``. Calibration and retraining need it.
+        held_out: validation data, never trained on: data of the same kind, [2, m] true edges (link), or a tensor, array
+            or list of [m] ids of nodes or rows in ``data``. Calibration and retraining need it.
         seed: of everything random.
 
     Raises:
@@ -86,6 +87,7 @@ def unlearn(
     graph = interop.to_graph(data)
     runs = catalog.task(task or "link")() if task is None or isinstance(task, str) else task
     asked = _named(request, edge=edges, node=nodes) or interop.request_from_masks(data)
+    held_out = _ids(held_out)
     view = _held_out(graph, held_out)
     if isinstance(held_out, Tensor) and held_out.dim() == 1 and view.node_mask is not None:
         trained = torch.ones_like(view.node_mask) if graph.node_mask is None else graph.node_mask
@@ -111,6 +113,7 @@ def _of_rows(
     usual = "regression" if rows.y.is_floating_point() else "image"
     runs = catalog.task(task or usual)() if task is None or isinstance(task, str) else task
     view = rows.view(torch.zeros(len(rows.x), dtype=torch.bool, device=rows.y.device))
+    held_out = _ids(held_out)
     if isinstance(held_out, Tensor):  # rows of this very data, never trained on
         view = view.view(view.mask_of(held_out))
         rows = rows.without(view)
@@ -119,6 +122,14 @@ def _of_rows(
     split = ForgetSplit.of(rows, request, view)
     result = _configured(method, runs).unlearn(model, runs, split, seed=seed)
     return Forgotten(result.model, row_interop.like(data, rows, result.context), split, result.record)
+
+
+def _ids(held_out: Any) -> Any:
+    """A list or an array of ids as a tensor; anything else as it is."""
+    if isinstance(held_out, np.ndarray):
+        return torch.as_tensor(held_out) if held_out.dtype.kind in "iu" else held_out
+    listed = isinstance(held_out, list | range) and all(isinstance(each, int) for each in held_out)
+    return torch.tensor(list(held_out), dtype=torch.int64) if listed else held_out
 
 
 def _configured(method: str | Unlearner, runs: Task[Any]) -> Unlearner:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphforget import metrics
-from graphforget.task import Batch, Task
+from graphforget.task import Batch, Task, check_labels
 
 D = TypeVar("D")
 
@@ -19,6 +19,15 @@ class ClassTask(Task[D]):
     """Labels by the softmax of the model's output; see :class:`graphforget.task.Task`."""
 
     score_name: ClassVar[str] = "accuracy"
+
+    def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """[B] cross-entropy.
+
+        Raises:
+            InputError: a label that the model has no output for.
+        """
+        check_labels(batch.label, outputs.shape[1])
+        return super().criterion(outputs, batch)
 
     def evaluate(self, model: nn.Module, context: D, view: D, reference: Tensor | None = None) -> dict[str, float]:
         """accuracy, f1 (macro), mean belief in the own label; with gold's outputs the distance to gold."""

@@ -38,7 +38,7 @@ class Samples:
         mask: [N] bool, the rows this view speaks for; None means every row.
 
     Raises:
-        InputError: arrays of different lengths, or NaN in them.
+        InputError: arrays of different lengths, NaN in them, or a label under -1.
 
     Example:
         >>> data = Samples(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
@@ -59,6 +59,9 @@ class Samples:
                 raise InputError(f"{name} must have {len(self.x)} rows as x (got {len(value)})")
         if self.y.is_floating_point() and self.y.dim() != 2:
             raise InputError(f"targets of a regression must be [N, D] (got {list(self.y.shape)}); use y[:, None]")
+        if not self.y.is_floating_point() and self.y.dim() == 1 and len(self.y) and int(self.y.min()) < -1:
+            row = int(self.y.argmin())
+            raise InputError(f"labels must be at least 0, or -1 where unknown (got {int(self.y[row])} in row {row})")
         for name in ("x", "y"):
             value = getattr(self, name)
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):

@@ -198,13 +198,19 @@ class Task(ABC, Generic[D]):
                 f"(got {list(out.shape)}); check what its forward returns"
             )
         for labels in (batch.label, kept.label):
-            if not labels.is_floating_point() and int(labels.max()) >= out.shape[1]:
-                raise InputError(
-                    f"labels must lie in [0, {out.shape[1]}), the model's outputs (got {int(labels.max())}); "
-                    "give the model as many outputs as there are classes"
-                )
+            if not labels.is_floating_point():
+                check_labels(labels, out.shape[1])
         if not bool(torch.isfinite(out).all()):
             raise InputError("the model's outputs on the forget part hold NaN or infinity; check its weights")
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Raise InputError where a label [B] is none of a model's outputs."""
+    if len(labels) and int(labels.max()) >= classes:
+        raise InputError(
+            f"labels must lie in [0, {classes}), the model's outputs (got {int(labels.max())}); "
+            "give the model as many outputs as there are classes"
+        )
 
 
 @contextmanager

@@ -124,3 +124,24 @@ def klom(unlearned: np.ndarray, oracle: np.ndarray, bins: int = 20, floor: float
     q = np.where(p > 0, np.maximum(q, floor), q)
     q = q / q.sum()
     return float(sum(p[k] * math.log(p[k] / q[k]) for k in range(bins) if p[k] > 0))
+
+
+def trak(models: list[Weights], kept: np.ndarray, gone: np.ndarray, y: np.ndarray, damping: float) -> np.ndarray:
+    """[m, C] what the rows that go add to their own logits, one row, logit and model after the other."""
+    classes = forward(models[0], gone)[1].shape[1]
+
+    def phi(w: Weights, x: np.ndarray, c: int) -> np.ndarray:
+        each = [gradient(w, row[None], np.zeros(1, int), np.eye(classes)[[c]]) for row in x]
+        return np.stack([np.concatenate([part[name].ravel() for name in w]) for part in each])
+
+    found = np.zeros((len(gone), classes))
+    for c in range(classes):
+        near = np.zeros((len(gone), len(gone)))
+        left = np.zeros(len(gone))
+        for w in models:
+            k, g = phi(w, kept, c), phi(w, gone, c)
+            ridge = damping * np.mean([v @ v for v in np.vstack([k, g])])
+            near += g @ np.linalg.inv(k.T @ k + ridge * np.eye(k.shape[1])) @ g.T / len(models)
+            left += ((y == c) - softmax(forward(w, gone)[1])[:, c]) / len(models)
+        found[:, c] = near @ left
+    return found

@@ -106,6 +106,7 @@ ROOMS = {
     "table",
     "associations",
     "efficacy",
+    "attribution",
 }
 ON_PAPERS = {"flower_interop"}  # a bridge that runs a paper's method inside the other package
 DOMAINS = next(set(line.split()) for line in LADDER.split("\n") if "recsys" in line.split())

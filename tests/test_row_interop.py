@@ -92,6 +92,9 @@ def test_held_out_rows_are_ids_of_the_data_or_data_of_their_own():
     inside = graphforget.unlearn(model, (x, y), samples=[0, 1], method="retrain", held_out=torch.arange(150, 200))
     assert inside.split.held_out.rows().tolist() == list(range(150, 200))
     assert inside.split.retain.rows().tolist() == list(range(2, 150))
+    for ids in (list(range(150, 200)), range(150, 200), np.arange(150, 200)):
+        listed = graphforget.unlearn(model, (x, y), samples=[0, 1], method="retrain", held_out=ids)
+        assert listed.split.held_out.rows().tolist() == list(range(150, 200))
     beside = graphforget.unlearn(model, (x, y), samples=[0, 1], method="retrain", held_out=arrays(30))
     assert beside.split.held_out.size == 30
     assert beside.split.retain.size == 198
@@ -108,6 +111,7 @@ def test_held_out_rows_are_ids_of_the_data_or_data_of_their_own():
             r"row ids must lie in \[0, 40\) \(got 41\)",
         ),
         (lambda x, y: to_samples(x), "rows must be Samples, a pair"),
+        (lambda x, y: to_samples((x, y - 3)), r"labels must be at least 0, or -1 where unknown \(got -3 in row 0\)"),
         (lambda x, y: to_samples(Subset(TensorDataset(x), [0, 1])), r"must yield \(x, y\)"),
     ],
 )

@@ -1,7 +1,7 @@
 """What each regression data set is: source, licence, counts, files: plain data, read by ``data``.
 
-The counts are checked whenever a data set is read. Nothing is fetched but ``diabetes``, which comes with scikit-learn:
-the files are the user's own, and ``source`` says where they come from.
+The counts are checked whenever a data set is read. Nothing is fetched; ``diabetes`` and ``digits_angle`` come with
+scikit-learn, the other files are the user's own, and ``source`` says where they come from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Card:
         rows: number of rows in all files together.
         inputs: features of a row; columns of a series; 0 for text.
         unit: of the target, for readers of figures.
-        layout: how it is read: ``table``, ``pairs``, ``series`` or ``bundled``.
+        layout: how it is read: ``table``, ``pairs``, ``series``, ``bundled`` or ``images``.
         folder: below the data root.
         files: name -> SHA-256 of the copy whose counts these are.
         note: what a reader of figures should know.
@@ -56,6 +56,16 @@ DATASETS: dict[str, Card] = {
         10,
         "disease progression after one year",
         "bundled",
+    ),
+    "digits_angle": Card(
+        "Digits, turned",
+        "scikit-learn's copy of UCI optdigits, no download",
+        "CC-BY-4.0 by UCI's list (not checked)",
+        1797,
+        64,
+        "angle, degrees",
+        "images",
+        note="our own task: each image is turned by an angle drawn from -60 to 60 degrees, which is to be told",
     ),
     "energy": _uci(
         "Energy efficiency",

@@ -1,8 +1,8 @@
 """Load regression data sets by name, checked against their counts, and split them.
 
-Files are used in place where they are found (see :mod:`graphforget.folders`); ``diabetes`` needs none. Features are
-standardised with the statistics of the training rows, of which a request may forget some: two numbers a column, the
-same in original, gold and unlearned. Targets stay in their own unit.
+Files are used in place where they are found (see :mod:`graphforget.folders`); ``diabetes`` and ``digits_angle`` need
+none. Features of tables and series are standardised with the statistics of the training rows, of which a request may
+forget some: two numbers a column, the same in original, gold and unlearned. Targets stay in their own unit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from graphforget.errors import unknown
@@ -31,6 +32,7 @@ Root = str | PathLike[str] | None
 
 WORDS = 1 << 14  # hash buckets of words; 0 pads; our default
 LENGTH = 32  # words of a sentence; 37 of 14,498 sentences are longer and are cut
+TURN = 60.0  # degrees that a digit is turned by, at most; our default
 PAST, AHEAD, STRIDE = 48, 24, 3  # hours of a window, of its target, and between two windows; our default
 MONTH = 30 * 24  # hours; train, validation and test are 12, 4 and 4 months, as is usual for this series
 
@@ -47,7 +49,7 @@ def load_splits(name: str = "diabetes", root: Root = None, *, seed: int = 0) -> 
 
     Returns:
         Views of the same rows: x [N, F] float32 of a table, [N, 2, T] int64 hashed words of pairs, [N, T, F] float32 of
-        a series; y [N, D] float32.
+        a series, [N, 1, 8, 8] of images; y [N, D] float32.
 
     Raises:
         InputError: unknown name, a file missing or broken, or counts other than the card's.
@@ -64,6 +66,8 @@ def load_splits(name: str = "diabetes", root: Root = None, *, seed: int = 0) -> 
 
         bundled = load_diabetes(scaled=False)
         return standardise(split_rows(_samples(bundled.data, bundled.target[:, None]), seed=seed))
+    if card.layout == "images":
+        return split_rows(_turned(), seed=seed)
     paths = in_place(card.title, card.folder, card.files, card.source, root)
     if card.layout == "pairs":
         return _pairs(card, paths)
@@ -119,6 +123,19 @@ def windows(values: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
     first = torch.arange(max(start, PAST), stop - AHEAD + 1, STRIDE)
     x = values[first[:, None] + torch.arange(-PAST, 0)]
     return x, values[first[:, None] + torch.arange(AHEAD), -1]
+
+
+def _turned() -> Samples:
+    """Digits [1797, 1, 8, 8], each turned about its middle, and by how many degrees."""
+    from sklearn.datasets import load_digits
+
+    images = torch.from_numpy(load_digits().images).float()[:, None] / 16
+    degrees = torch.from_numpy(np.random.default_rng(0).uniform(-TURN, TURN, len(images))).float()
+    angle = degrees.deg2rad()
+    rows = [torch.stack(row, 1) for row in ((angle.cos(), -angle.sin()), (angle.sin(), angle.cos()))]
+    turn = torch.cat([torch.stack(rows, 1), torch.zeros(len(angle), 2, 1)], dim=2)
+    grid = F.affine_grid(turn, list(images.shape), align_corners=False)
+    return Samples(F.grid_sample(images, grid, align_corners=False), degrees[:, None])
 
 
 def _pairs(card: Card, paths: list[Path]) -> Splits[Samples]:

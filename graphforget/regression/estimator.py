@@ -77,9 +77,9 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
 
         Raises:
             ValueError: what scikit-learn's checks find, NaN among it.
-            InputError: an unknown error, or a NaN target, named by its row.
+            InputError: an unknown error, a method that is none, or a NaN target, named by its row.
         """
-        self._check_targets(y)
+        self._check(y)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
         self._flat = y.ndim == 1
         seed = self._seed()
@@ -146,9 +146,11 @@ class UnlearningRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] 
             return int(self.random_state.randint(2**31 - 1))
         return int(self.random_state or 0)
 
-    def _check_targets(self, y: Any) -> None:
+    def _check(self, y: Any) -> None:
         if self.error not in LOSSES:
             raise InputError(f"error must be one of {LOSSES} (got {self.error!r})")
+        if not isinstance(self.method, Unlearner | None):
+            raise InputError(f"method must be an Unlearner, such as Blindspot(), or None (got {self.method!r})")
         values = np.asarray(y) if y is not None else np.zeros(0)
         if values.ndim in (1, 2) and np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])

@@ -1,4 +1,4 @@
-"""Reference regressors: a network for tables, two for pairs of sentences, two for series.
+"""Reference regressors: a network for tables, two for pairs of sentences, two for series, one for images.
 
 Every model ends in ``centre + scale * h``, two constants in the unit of the targets that are given when it is built:
 with targets near 450 a plain output would spend its first epochs on the way there.
@@ -41,7 +41,7 @@ def mlp(*widths: int, dropout: float = 0.0) -> nn.Sequential:
 
 
 class Table(nn.Module):
-    """F-64-64-D on rows [B, F]; a window [B, T, F] is read as one row."""
+    """F-64-64-D on rows [B, F]; a window [B, T, F] or an image [B, C, H, W] is read as one row."""
 
     def __init__(self, inputs: int, outputs: int, centre: float, scale: float) -> None:
         super().__init__()
@@ -108,10 +108,30 @@ class Forecaster(nn.Module):
         return found
 
 
+class Picture(nn.Module):
+    """Two convolutions, each halving the image, and two linear layers."""
+
+    def __init__(self, shape: torch.Size, outputs: int, centre: float, scale: float, width: int = 16) -> None:
+        super().__init__()
+        channels, height, across = shape
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.layers = mlp(2 * width * (height // 4) * (across // 4), 64, outputs)
+        self.scaled = Scaled(centre, scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, D] of images x [B, C, H, W]."""
+        found: Tensor = self.scaled(self.layers(self.convolutions(x).flatten(1)))
+        return found
+
+
 MODELS: Mapping[str, tuple[str, ...]] = {  # model -> the layouts it reads
-    "mlp": ("table", "bundled", "series"),
+    "mlp": ("table", "bundled", "series", "images"),
     "bag": ("pairs",),
     "lstm": ("pairs", "series"),
+    "cnn": ("images",),
 }
 
 
@@ -120,7 +140,7 @@ def build(name: str, train: Samples) -> nn.Module:
 
     Args:
         name: a key of :data:`MODELS`.
-        train: x [N, F] table, [N, T, F] series or [N, 2, T] int64 pairs.
+        train: x [N, F] table, [N, T, F] series, [N, C, H, W] images or [N, 2, T] int64 pairs.
 
     Raises:
         InputError: an unknown name, or a model that does not read such rows.
@@ -134,13 +154,15 @@ def build(name: str, train: Samples) -> nn.Module:
     if name not in MODELS:
         raise unknown("model", name, tuple(MODELS))
     x, y = train.x, train.y[train.rows().to(train.y.device)].double()
-    layout = "table" if x.dim() == 2 else "series" if x.is_floating_point() else "pairs"
+    layout = {2: "table", 4: "images"}.get(x.dim(), "series" if x.is_floating_point() else "pairs")
     if layout not in MODELS[name]:
         raise InputError(f"the model {name!r} reads {' or '.join(MODELS[name])} (got rows of a {layout})")
     rest: dict[str, Any] = {"centre": float(y.mean()), "scale": float(y.std(correction=0)) or 1.0}
     outputs = y.shape[1]
     if name == "mlp":
         return Table(x[0].numel(), outputs, **rest)
+    if name == "cnn":
+        return Picture(x.shape[1:], outputs, **rest)
     if layout == "series":
         return Forecaster(x.shape[2], outputs, **rest)
     return Bag(outputs, **rest) if name == "bag" else PairLSTM(outputs, **rest)

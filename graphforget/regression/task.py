@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from graphforget import metrics
-from graphforget.errors import NotApplicable, unknown
+from graphforget.errors import InputError, NotApplicable, unknown
 from graphforget.samples import Samples, SampleTask
 from graphforget.task import Batch
 from graphforget.train import Recipe
@@ -51,7 +51,16 @@ class Regression(ValueTask[Samples], SampleTask):
             raise unknown("error", self.error, LOSSES)
 
     def criterion(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """[B] absolute or squared error, mean over the D targets."""
+        """[B] absolute or squared error, mean over the D targets.
+
+        Raises:
+            InputError: outputs of another shape than the targets, which would be spread over one another.
+        """
+        if outputs.shape != batch.label.shape:
+            raise InputError(
+                f"the model's outputs must have the shape of the targets, {list(batch.label.shape)} "
+                f"(got {list(outputs.shape)}); check what its forward returns"
+            )
         apart = outputs - batch.label.to(outputs)
         return (apart.abs() if self.error == "l1" else apart.square()).mean(1)
 

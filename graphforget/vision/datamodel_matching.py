@@ -12,12 +12,13 @@ paper                       here
 ==========================  =================================================================================
 m                           ``multiplier``
 retain / forget multiplier  ``retain_share`` times |D_f| retained images; ``forget_share`` times each forgotten
-w_i                         ``attribution="head"``: see below
+w_i                         ``attribution="head"``: see below; ``"trak"``: TRAK of every logit over all weights
+                            (:mod:`graphforget.vision.attribution`) of ``models`` models, the original among them
 oracle matching             ``attribution="oracle"``: targets are the mean logits of ``oracles`` models that are
                             retrained without D_f; an upper bound that costs more than retraining
 ==========================  =================================================================================
 
-The paper's w_i come from TRAK over many checkpoints, or from models of half the data. Ours are TRAK's formula on the
+The paper's w_i come from TRAK over many checkpoints, or from models of half the data. ``head`` is TRAK's formula on the
 last layer of the one model at hand, where per-logit gradients are the embeddings h (with a constant), and D_f is
 removed at once:
 
@@ -27,26 +28,30 @@ removed at once:
     sum_{i in D_f} w_i(x) = h(x)^T K^-1 H_f^T R_f                                                           (4)
 
 For ridge regression on h, with residuals for R_f, (4) is the exact effect of leaving D_f out. A network that fits its
-training images has no residuals: (4) then predicts no change, and ``head`` leaves such a model as it is. Adam decays by
-.95 an epoch, as published; batch size and damping are our defaults.
+training images has no residuals: (4) then predicts no change, and ``head`` and ``trak`` leave such a model as it is.
+Adam decays by .95 an epoch, as published; batch size and damping are our defaults. ``trak`` takes C backward passes for
+each retained row and model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphforget.errors import InputError, unknown
 from graphforget.task import Batch
 from graphforget.train import descend
 from graphforget.unlearner import Job, Unlearned, Unlearner
+from graphforget.vision import attribution
 from graphforget.vision.layers import embed
 from graphforget.vision.task import ImageClassification
+
+KNOWN = ("head", "trak", "oracle")
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,12 @@ class DMM(Unlearner):
     """Train towards what attribution predicts of a model that never saw the forgotten.
 
     Args:
-        attribution: ``head`` or ``oracle``.
+        attribution: ``head``, ``trak`` or ``oracle``.
         multiplier: m.
         damping: of the inverse (3), as a share of the mean squared length of an embedding.
         oracles: models that ``oracle`` retrains.
+        models: models that ``trak`` averages over; all but the first are trained for it, on all the data.
+        dims: numbers that ``trak`` projects a gradient to; 0 keeps all of it.
         retain_share: retained images, as a multiple of the forgotten.
         forget_share: times that each forgotten image comes in an epoch.
         batch_size: images a step.
@@ -69,6 +76,8 @@ class DMM(Unlearner):
     multiplier: float = 1.0
     damping: float = 1.0
     oracles: int = 1
+    models: int = 1
+    dims: int = 512
     retain_share: int = 3
     forget_share: int = 1
     batch_size: int = 128
@@ -77,16 +86,16 @@ class DMM(Unlearner):
 
     paper: ClassVar[str] = "arXiv:2410.23232"
     needs: ClassVar[tuple[type, ...]] = (ImageClassification,)
-    reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain", "held_out"})
+    reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
 
     def __post_init__(self) -> None:
-        if self.attribution not in ("head", "oracle"):
-            raise unknown("attribution", self.attribution, ("head", "oracle"))
-        for name in ("oracles", "retain_share", "forget_share", "batch_size"):
+        if self.attribution not in KNOWN:
+            raise unknown("attribution", self.attribution, KNOWN)
+        for name in ("oracles", "models", "retain_share", "forget_share", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1 (got {getattr(self, name)})")
-        if self.damping <= 0:
-            raise InputError(f"damping must be positive (got {self.damping})")
+        if self.damping <= 0 or self.dims < 0:
+            raise InputError(f"damping must be positive and dims not negative (got {self.damping} and {self.dims})")
 
     def _unlearn(self, job: Job) -> Unlearned:
         task, model, context = job.task, job.model, job.split.retain
@@ -112,13 +121,21 @@ class DMM(Unlearner):
         if self.attribution == "head":
             outputs = task.teacher(job.original, context)(batch)
             return outputs - self.multiplier * effect(job, batch, self.damping).to(outputs)  # (1)
-        total = []
-        for number in range(self.oracles):
-            seed = job.seed + 101 + number
-            oracle = task.fresh(job.original, seed).requires_grad_(True)
-            oracle = task.fit(oracle, context, job.split.held_out, seed=seed)
-            total.append(task.teacher(oracle, context)(batch))
-        return torch.stack(total).mean(0)
+        if self.attribution == "trak":
+            models = [job.model, *(trained(job, job.split.data, 201 + k) for k in range(self.models - 1))]
+            gone = task.elements(context, job.split.forget)
+            ask: dict[str, Any] = {"damping": self.damping, "dims": self.dims, "rng": job.rng}
+            added = attribution.effect(task, models, context, gone, batch, **ask)
+            return task.teacher(job.original, context)(batch) - self.multiplier * added  # (1)
+        oracles = [task.teacher(trained(job, context, 101 + k), context)(batch) for k in range(self.oracles)]
+        return torch.stack(oracles).mean(0)
+
+
+def trained(job: Job, data: Any, number: int) -> nn.Module:
+    """A model of the same architecture, trained anew on a part of the data by the task's own recipe."""
+    seed = job.seed + number
+    model = job.task.fresh(job.original, seed).requires_grad_(True)
+    return job.task.fit(model, data, job.split.held_out, seed=seed)
 
 
 def effect(job: Job, batch: Batch, damping: float) -> Tensor:

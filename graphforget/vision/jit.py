@@ -108,9 +108,10 @@ class JiT(Unlearner):
         """One pass over the forgotten images (3); the same noise whatever the step."""
         forget = job.split.forget
         model.eval()
+        device = next((p.device for p in model.parameters()), forget.x.device)
         with seeded(job.seed) as rng:
             for batch in parts_of(job.task, forget, forget, self.batch_size):
-                loss = roughness(model, forget.x[batch.index], self.noise, self.copies, rng)
+                loss = roughness(model, forget.x[batch.index].to(device), self.noise, self.copies, rng)
                 chosen = [p for p in model.parameters() if p.requires_grad]
                 found = torch.autograd.grad(loss, chosen, allow_unused=True, materialize_grads=True)
                 with torch.no_grad():

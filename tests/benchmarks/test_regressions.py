@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import domains, uci
-from benchmarks.columns import COLUMNS, RANGE, columns_of
+from benchmarks.columns import COLUMNS, RANGE, columns_in, columns_of
 from benchmarks.linears import LINEARS
-from benchmarks.regressions import PAIRS, SERIES, TABLES
+from benchmarks.regressions import IMAGES, PAIRS, SERIES, TABLES
 from benchmarks.runner import main
 from graphforget.report import Report
 
@@ -21,26 +21,37 @@ def run(tmp_path, dataset, *flags):
 
 
 def test_every_data_set_has_its_domain():
-    found = {name: domains.of(name) for name in ("diabetes", "power_plant", "stsb", "ett", "adult", "mnist_3v8")}
+    names = ("diabetes", "digits_angle", "power_plant", "stsb", "ett", "adult", "mnist_3v8")
+    found = {name: domains.of(name) for name in names}
     assert found["diabetes"] is found["power_plant"] is TABLES
     assert (found["stsb"], found["ett"]) == (PAIRS, SERIES)
     assert found["adult"] is found["mnist_3v8"] is LINEARS
-    for domain in (TABLES, PAIRS, SERIES, LINEARS):
+    assert found["digits_angle"] is IMAGES
+    for domain in (TABLES, PAIRS, SERIES, IMAGES, LINEARS):
         assert set(domain.tasks) <= set(COLUMNS)
 
 
 METHODS = ("finetune", "blindspot", "gaussian_amnesiac", "d2dgn_calibrated")
 
 
-def test_the_methods_of_a_regression_stand_beside_gold_and_floor(tmp_path):
+def test_the_methods_of_a_regression_stand_beside_gold_and_floor(tmp_path, capsys):
     report = run(tmp_path, "diabetes", "--pool", "low", *SHORT, "--relearn", "--methods", *METHODS)
     assert {row["method"] for row in report.rows if row["role"] == "unlearned"} == set(METHODS) < set(TABLES.methods)
     for part, metric in [*RANGE, ("test", "mae"), ("forget", "w1_to_gold"), ("forget", "mia_svc"), ("all", "seconds")]:
         assert all(report.value("unlearned", part, metric, m) >= 0 for m in METHODS)
     assert report.value("gold", "forget", "ain") == 1
+    assert columns_in(report.rows)[-2:] == [("forget", "relearn_epochs"), ("forget", "ain")]
+    assert {"ain", "mia_svc"} <= set(capsys.readouterr().out.split())  # the printed table shows what was asked for
     assert report.value("gold_other_seed", "forget", "rmse_to_gold") > 0
     assert columns_of("regression", "low", "sample")[:2] == RANGE
     assert columns_of("regression", "random", "sample") == COLUMNS["regression"]
+
+
+def test_every_method_of_a_regression_serves_images(tmp_path):
+    report = run(tmp_path, "digits_angle", "--pool", "low", *SHORT)
+    assert {row["method"] for row in report.rows if row["role"] == "unlearned"} == set(IMAGES.methods) - {"retrain"}
+    assert not any("reason" in row for row in report.rows)
+    assert all(report.value("unlearned", "forget", "w1_to_gold", m) > 0 for m in IMAGES.methods if m != "retrain")
 
 
 @pytest.mark.parametrize("task", ["linear", "sparse"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy.ndimage import rotate
+from sklearn.datasets import load_digits
 
 from graphforget.errors import InputError, UnknownName
 from graphforget.folders import BadFile
@@ -47,7 +49,7 @@ def test_the_real_files_hold_what_their_cards_say(name, data_root):
         assert float(parts.train.y.min()) == pytest.approx(6.01)
 
 
-@pytest.mark.parametrize("name", ["diabetes", "power_plant", "stsb", "ett"])
+@pytest.mark.parametrize("name", ["diabetes", "digits_angle", "power_plant", "stsb", "ett"])
 def test_every_model_reads_its_layout_and_no_other(name, data_root):
     parts = load_splits(name, data_root)
     for model, layouts in MODELS.items():
@@ -58,6 +60,20 @@ def test_every_model_reads_its_layout_and_no_other(name, data_root):
         else:
             with pytest.raises(InputError, match="reads"):
                 build(model, parts.train)
+
+
+def test_digits_are_turned_by_the_angle_that_is_asked_for():
+    parts, again = load_splits("digits_angle", seed=3), load_splits("digits_angle", seed=3)
+    assert tuple(part.size for part in parts) == (1258, 180, 359)
+    x, y = parts.train.x, parts.train.y
+    assert x.equal(again.train.x)
+    assert x.shape == (1797, 1, 8, 8)
+    assert y.abs().max() <= data.TURN
+    still = torch.from_numpy(load_digits().images).float()[:, None] / 16
+    for row in y[:, 0].abs().topk(20).indices.tolist():  # turned back, an image is itself again but for the blur
+        back = torch.from_numpy(rotate(x[row, 0].numpy(), -float(y[row]), reshape=False, order=1))
+        wrong = torch.from_numpy(rotate(x[row, 0].numpy(), float(y[row]), reshape=False, order=1))
+        assert (back - still[row, 0]).square().mean() < (wrong - still[row, 0]).square().mean()
 
 
 def test_a_pair_model_does_not_see_the_padding():

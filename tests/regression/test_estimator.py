@@ -75,6 +75,12 @@ def test_numbers_that_do_not_fit_are_named(ids, message):
         model.unlearn(list(ids))
 
 
+def test_a_method_by_its_name_is_told_to_be_an_object():
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30.0)
+    with pytest.raises(InputError, match=r"method must be an Unlearner, such as Blindspot\(\), or None \(got 'blind"):
+        UnlearningRegressor(method="blindspot", epochs=1).fit(X, y)
+
+
 def test_a_nan_target_is_named_by_its_row():
     x, y = rows()
     y[13] = np.nan

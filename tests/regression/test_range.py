@@ -20,6 +20,7 @@ from graphforget.regression.models import build
 from graphforget.regression.selectors import draw
 from graphforget.regression.task import Regression
 from graphforget.relearn import relearn_steps
+from graphforget.samples import Samples
 from graphforget.strangers import absent
 from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Unlearned
@@ -90,6 +91,15 @@ def test_the_membership_attack_tells_what_was_seen():
     assert svc_attack(torch.rand(5000) * 0.2, other, torch.full((10,), 0.1)) == 1.0  # the larger side is thinned
     with pytest.raises(InputError, match="member"):
         svc_attack(torch.zeros(0), other, seen)
+
+
+@pytest.mark.parametrize(("outputs", "targets", "flat"), [(2, 1, False), (1, 2, False), (1, 1, True)])
+def test_outputs_of_another_shape_than_the_targets_are_refused(outputs, targets, flat):
+    """They would be spread over one another, and a model of garbage trained without a word."""
+    data = Samples(torch.randn(30, 3), torch.randn(30, targets))
+    layers = [torch.nn.Linear(3, outputs)] + ([torch.nn.Flatten(0)] if flat else [])
+    with pytest.raises(InputError, match=r"must have the shape of the targets, \[30, \d\] \(got \[30"):
+        TASK.fit(torch.nn.Sequential(*layers), data, data, seed=0)
 
 
 def test_gold_needs_as_many_steps_as_itself_and_the_original_none():

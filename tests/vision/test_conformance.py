@@ -12,11 +12,21 @@ from torch import nn
 from graphforget import catalog
 from graphforget.errors import Diverged, InputError, NotApplicable
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.influence.features_labels import FeaturesLabels
+from graphforget.methods.d2dgn import D2DGN
+from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
+from graphforget.methods.finetune import FineTune
 from graphforget.methods.gradient_ascent import GradientAscent
+from graphforget.methods.retrain import Retrain
+from graphforget.samples import Samples
+from graphforget.train import Recipe, seeded
 from graphforget.unlearner import Unlearned
+from graphforget.vision.datamodel_matching import DMM
 from graphforget.vision.deletion_by_example import DEL
 from graphforget.vision.jit import JiT
+from graphforget.vision.models import build
 from graphforget.vision.salun import SalUn
+from graphforget.vision.task import ImageClassification
 from tests.small import equal_states, same_random_state, state, storages
 from tests.vision.small import TASK, world
 
@@ -88,6 +98,40 @@ def test_a_convolutional_network_in_training_mode_is_served(name):
     assert not equal_states(state(found.model), state(model))
 
 
+BASE = {
+    "retrain": Retrain(),
+    "finetune": FineTune(epochs=1),
+    "d2dgn": D2DGN(epochs=1),
+    "d2dgn_calibrated": CalibratedD2DGN(refresh=0, epochs=1),
+    "dmm trak": DMM(attribution="trak", dims=32, epochs=1),
+    "dmm oracle": DMM(attribution="oracle", epochs=1),
+    "features_labels": FeaturesLabels(solver="lissa", iterations=5),
+}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *BASE])
+def test_a_transformer_is_served(name):
+    """A ViT from a configuration of transformers, a sub-class that goes: every method ends and moves its weights."""
+    pytest.importorskip("transformers")
+    task = ImageClassification(recipe=Recipe(epochs=1, patience=1, lr=1e-3, batch_size=64, eval_every=1))
+    _, parts, _ = world("subclass")
+    small = Samples(parts.train.x[:200], parts.train.y[:200], parts.train.groups[:200])
+    train, held_out = small.view(torch.arange(200) < 160), small.view(torch.arange(200) >= 160)
+    with seeded(0):
+        model = build("vit", (1, 8, 8), 10)
+    if name == "unsir":
+        asked = ForgetRequest.of("class", [3])
+    else:
+        asked = ForgetRequest.of("subclass", small.groups[train.rows()[:1]])
+    split = ForgetSplit.of(train, asked, held_out)
+    before = state(model)
+    found = {**METHODS, **BASE}[name].unlearn(model, task, split, seed=5)
+    assert equal_states(state(model), before)
+    assert not equal_states(state(found.model), before)
+    assert all(torch.isfinite(value).all() for value in found.model.state_dict().values())
+    assert not set(split.forget.rows().tolist()) & set(found.context.rows().tolist())
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_sequence_of_requests_runs(name):
     model, _, split = world("class")
@@ -118,8 +162,11 @@ def test_the_forgotten_images_themselves_are_not_looked_at_by_those_that_say_so(
 def test_labels_that_the_model_has_no_output_for_are_refused():
     _, _, split = world("sample")
     narrow = nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
-    with pytest.raises(InputError, match=r"labels must lie in \[0, 9\), the model's outputs \(got 9\)"):
+    wanted = r"labels must lie in \[0, 9\), the model's outputs \(got 9\)"
+    with pytest.raises(InputError, match=wanted):
         DEL().unlearn(narrow, TASK, split)
+    with pytest.raises(InputError, match=wanted):
+        TASK.fit(narrow, split.data, split.held_out, seed=0)
 
 
 def test_a_step_that_is_far_too_large_returns_nothing():

@@ -9,9 +9,12 @@ import torch
 from graphforget.errors import InputError, UnknownName
 from graphforget.methods.retrain import Retrain
 from graphforget.metrics import klom
+from graphforget.train import Recipe
+from graphforget.vision.attribution import Sketch, effect
 from graphforget.vision.datamodel_matching import DMM, left_out
+from graphforget.vision.task import ImageClassification
 from tests import naive_vision as naive
-from tests.vision.small import TASK, world
+from tests.vision.small import TASK, arrays, rows, tiny, world
 
 
 def ridge(x: np.ndarray, y: np.ndarray, at: np.ndarray, strength: float) -> np.ndarray:
@@ -43,6 +46,41 @@ def test_oracle_matching_comes_nearer_to_gold_than_the_original_and_than_attribu
         for name in ("oracle", "head")
     )
     assert far(oracle) < far(head) < far(model)
+
+
+def test_trak_is_the_equation():
+    """Per logit, over all weights, the two means over models taken apart; from plain numpy gradients."""
+    model, _, split = tiny()
+    other = TASK.fresh(model, 8).double()
+    kept, gone = TASK.elements(split.retain, split.retain), TASK.elements(split.retain, split.forget)
+    ask = {"damping": 0.3, "dims": 0, "rng": torch.Generator()}
+    found = effect(TASK, [model, other], split.retain, gone, gone, **ask)
+    (xk, _), (xg, yg) = rows(split.retain), rows(split.forget)
+    expected = naive.trak([arrays(model), arrays(other)], xk, xg, yg, 0.3)
+    assert kept.size == len(xk)
+    assert np.allclose(found.numpy(), expected, rtol=0, atol=1e-10)
+
+
+def test_a_sketch_keeps_inner_products_on_the_average():
+    rng = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 1, 400, generator=rng, dtype=torch.float64)
+    products = torch.stack([(s(a) * s(b)).sum() for s in (Sketch(400, 50, rng) for _ in range(400))])
+    assert float(products.mean()) == pytest.approx(float((a * b).sum()), abs=4 * float(products.std()) / 20)
+    assert Sketch(400, 50, rng)(a).shape == (1, 50)
+
+
+def test_matching_by_trak_moves_towards_gold_where_the_model_has_residuals():
+    """A model that was trained for one epoch: its answers still depend on what it saw, and TRAK tells how."""
+    _, parts, split = world("class")
+    task = ImageClassification(recipe=Recipe(epochs=2, patience=2, lr=3e-3, batch_size=64, eval_every=1))
+    model = task.fit(TASK.fresh(world("class").model, 3), parts.train, parts.val, seed=0)
+    gold = Retrain().unlearn(model, task, split, seed=77)
+    truth = task.teacher(gold.model, split.retain)(task.elements(split.retain, split.forget))
+    found = DMM(attribution="trak", dims=256, models=2, epochs=10, lr=1e-3).unlearn(model, task, split)
+    before, after = (
+        task.evaluate(each, split.retain, split.forget, truth)["js_to_gold"] for each in (model, found.model)
+    )
+    assert after < before
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 4.0])
@@ -78,6 +116,8 @@ def test_klom_counts_the_largest_value_and_knows_no_difference_between_equal_one
         ({"attribution": "heads"}, "did you mean 'head'"),
         ({"oracles": 0}, "oracles must be at least 1"),
         ({"damping": 0}, "damping must be positive"),
+        ({"models": 0}, "models must be at least 1"),
+        ({"dims": -1}, "dims not negative"),
     ],
 )
 def test_settings_are_checked(fields, message):
