@@ -24,6 +24,7 @@ __all__ = [
     "BOS",
     "EOS",
     "KINDS",
+    "NO_PAD",
     "PAD",
     "UNK",
     "Pair",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 Pair = tuple[str, str]
+NO_PAD = "the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token"
 
 
 def encode(
@@ -65,7 +67,7 @@ def encode(
         ([1, 2, 8], 'A painter </s>')
     """
     if getattr(tokenizer, "pad_token_id", None) is None:
-        raise InputError("the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token")
+        raise InputError(NO_PAD)
     if "{question}" not in template:
         raise InputError(f"template must hold {{question}} (got {template!r})")
     if not pairs:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError, NotApplicable, unknown
-from graphforget.llm.antisamples import AntiSampleGenerator
+from graphforget.llm.antisamples import AntiSampleGenerator, Local
 from graphforget.llm.descent import tokens, turns
 from graphforget.llm.losses import cross_entropy
 from graphforget.llm.task import CausalLM
@@ -104,6 +104,8 @@ class UnSTAR(Unlearner):
         if task.tokenizer is None or not isinstance(task.generator, AntiSampleGenerator):
             raise InputError("UnSTAR needs CausalLM(tokenizer=..., generator=...); see graphforget.llm.antisamples")
         split, spent = job.split, 0
+        told = task.generator
+        generator = told.of_model(job.model) if isinstance(told, Local) else told
         pairs = list(zip(questions(task.tokenizer, split.forget), answers(task.tokenizer, split.forget), strict=True))
         kept = turns(split.retain, job.rng)
 
@@ -134,7 +136,7 @@ class UnSTAR(Unlearner):
 
         course = self_taught(
             pairs,
-            task.generator,
+            generator,
             ask,
             train,
             paraphrases=self.paraphrases,
