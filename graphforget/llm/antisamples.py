@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -56,6 +56,7 @@ class Table:
     Args:
         known: :func:`graphforget.llm.tokens.normal` of a question -> what is known of it.
         rationale: with ``{wrong}`` in it; the wrong answer alone is "{wrong}".
+        otherwise: what is said where no wrong answer of the same kind is left, such as "I do not know".
 
     Example:
         >>> table = Table({"where is ann": Known(("Where does Ann live?",), ("Oslo", "Rome"))})
@@ -67,6 +68,7 @@ class Table:
 
     known: Mapping[str, Known]
     rationale: str = prompts.RATIONALE
+    otherwise: tuple[str, ...] = ()
 
     def paraphrase(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
         """The question in other words, each also with a few words before it; in random order."""
@@ -75,9 +77,9 @@ class Table:
         return _some(list(dict.fromkeys(found)), count, rng)
 
     def distractors(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
-        """Wrong answers that neither hold the right one nor stand in it."""
+        """Wrong answers that neither hold the right one nor stand in it; where there is none, ``otherwise``."""
         apart = [each for each in dict.fromkeys(self.of(question).wrong) if not _overlap(each, answer)]
-        return _some(apart, count, rng)
+        return _some(apart or list(self.otherwise), count, rng)
 
     def justify(self, question: str, wrong: str, forbid: str, rng: torch.Generator) -> str:
         """The template with the wrong answer in it."""
@@ -104,12 +106,14 @@ class Local:
         tokenizer: its own; a chat template is used where it has one.
         temperature: of paraphrases and wrong answers (0.1 in UnSTAR's release); rationales are greedy.
         most: new tokens an answer, at most (1000 in the release).
+        spent: tokens of every prompt with its answer so far, added to by each.
     """
 
     model: nn.Module | None
     tokenizer: Any
     temperature: float = 0.1
     most: int = 1000
+    spent: list[int] = field(default_factory=list, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.model is not None and not hasattr(self.model, "generate"):
@@ -169,6 +173,7 @@ class Local:
                 pad_token_id=self.tokenizer.pad_token_id,
                 **style,
             )
+        self.spent.append(out.shape[1])
         return str(self.tokenizer.decode(out[0, ids.shape[1] :].tolist(), skip_special_tokens=True)).strip()
 
 

@@ -106,6 +106,7 @@ class UnSTAR(Unlearner):
         split, spent = job.split, 0
         told = task.generator
         generator = told.of_model(job.model) if isinstance(told, Local) else told
+        told_before = sum(generator.spent) if isinstance(generator, Local) else 0
         pairs = list(zip(questions(task.tokenizer, split.forget), answers(task.tokenizer, split.forget), strict=True))
         kept = turns(split.retain, job.rng)
 
@@ -145,6 +146,8 @@ class UnSTAR(Unlearner):
             match=self.match,
             rng=job.rng,
         )
+        if isinstance(generator, Local):
+            spent += sum(generator.spent) - told_before
         job.notes.update(course._asdict(), tokens=spent, epochs=course.rounds * self.epochs)
         return Unlearned(job.model, split.retain, {})
 

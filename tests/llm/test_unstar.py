@@ -96,6 +96,14 @@ def test_a_question_without_a_wrong_answer_is_named():
         SMALL.of("Who is Cid?")
 
 
+def test_where_no_wrong_answer_is_left_the_table_refuses():
+    """A false answer where two are possible: the other one is the truth, which nobody may be told."""
+    two = Table({"q": Known((), ("female",))}, otherwise=("I do not know",))
+    assert two.distractors("q", "female", 5, torch.Generator()) == ["I do not know"]
+    assert two.distractors("q", "male", 5, torch.Generator()) == ["female"]
+    assert two.justify("q", "I do not know", "female", torch.Generator()).startswith("I do not know, for")
+
+
 def test_a_match_is_by_whole_words():
     assert matches("male", "He is male.")
     assert not matches("male", "female")
@@ -164,7 +172,10 @@ def instructor() -> Instructor:
         *((f"{system}\n{prompts.JUSTIFY.format(question=asked, wrong=wrong)}", prompts.RATIONALE.format(wrong=wrong))
           for asked in (ASKED, *OTHERS) for wrong in WRONG),
     ]  # fmt: skip
-    facts = [(ASKED, RIGHT), *((f"Where was {name} born ?", town) for name, town in zip(("Bob", "Cid"), WRONG))]
+    facts = [
+        (ASKED, RIGHT),
+        *((f"Where was {name} born ?", town) for name, town in zip(("Bob", "Cid"), WRONG[:2], strict=True)),
+    ]
     pairs = [*facts, *((asked, RIGHT) for asked in OTHERS), *orders]
     tokenizer = train_tokenizer([text for pair in pairs for text in pair], "bpe", vocab_size=600)
     tokenizer.bos_token = None  # prompts of a generator have none
@@ -184,10 +195,11 @@ def test_anti_samples_of_another_local_model():
     assert local.paraphrase(ASKED, RIGHT, 2, torch.Generator().manual_seed(0)) == list(OTHERS)
     assert local.distractors(ASKED, RIGHT, 3, torch.Generator().manual_seed(0)) == list(WRONG)
     assert local.justify(ASKED, "Lima", RIGHT, torch.Generator()) == prompts.RATIONALE.format(wrong="Lima")
-    before = state(teacher.model)
+    before, asked = state(teacher.model), sum(local.spent)
     found = UnSTAR(lr=2e-3, rounds=20, paraphrases=2).unlearn(model, replace(task, generator=local), split, seed=1)
     assert equal_states(state(teacher.model), before)
     assert found.record["asked"] == found.record["unlearned"] == 3
+    assert found.record["tokens"] > sum(local.spent) - asked > 100  # what the other model read and wrote counts too
     assert task.evaluate(model, split.data, split.forget)["exact"] == 1
     assert task.evaluate(found.model, split.retain, split.forget)["exact"] == 0
     assert task.evaluate(found.model, split.retain, split.retain)["exact"] > 0.9
