@@ -75,12 +75,12 @@ def encode(
         raise InputError("at least one question with its answer is needed (got none)")
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    rows = []
-    for number, pair in enumerate(pairs):
+    rows, given = [], list[Any](pairs)  # a user's rows may be anything
+    for number, pair in enumerate(given):
         if isinstance(pair, str) or len(pair) != 2:
             raise InputError(f"row {number} must be a question with its answer (got {pair!r}); give a pair of texts")
         question, answer = pair
-        asked = question is not None and question.strip()
+        asked = question and question.strip()
         prompt = _ids(tokenizer, template.replace("{question}", question)) if asked else []
         said = _ids(tokenizer, f" {answer}") if answer and answer.strip() else []
         if not prompt or not said:
