@@ -121,6 +121,7 @@ def parse(dataset: str, argv: Sequence[str] | None = None) -> tuple[argparse.Nam
         flags.ratio = [domain.ratio] if flags.count is None else None
     fields = read_fields(rest, [option for action in made._actions for option in action.option_strings])
     usual: Mapping[str, Mapping[str, Any]] = domain.fields
+    flags.methods, flags.also = ([_canonical(text) for text in texts] for texts in (flags.methods, flags.also))
     keys = {text: text.partition(".")[0] for text in [*flags.methods, *flags.also]}
     methods = {text: method_of(text, {**usual.get(key, {}), **fields.get(key, {})}) for text, key in keys.items()}
     if idle := [key for key in fields if key not in keys.values()]:
@@ -157,6 +158,12 @@ def _fits(runs: Task[Any], task: str, methods: Mapping[str, Unlearner]) -> None:
             raise InputError(f"{key} needs a task that is {missing[0]} (got --task {task}); leave it out of --methods")
 
 
+def _canonical(text: str) -> str:
+    """``KEY.FIELD=VALUE,...`` with the catalog's own key, under which lines are written."""
+    key, dot, settings = text.partition(".")
+    return catalog.canonical(key) + dot + settings
+
+
 def method_of(text: str, usual: Mapping[str, Any] | None = None) -> Unlearner:
     """Build a method from ``KEY`` or ``KEY.FIELD=VALUE,FIELD=VALUE``; other fields as usual, else by their defaults.
 
@@ -164,7 +171,7 @@ def method_of(text: str, usual: Mapping[str, Any] | None = None) -> Unlearner:
         >>> method_of("finetune.epochs=5,lr=0.1")
         FineTune(epochs=5, lr=0.1)
     """
-    key, dot, settings = text.partition(".")
+    key, dot, settings = _canonical(text).partition(".")
     fields = read_fields([f"--{key}.{setting}" for setting in settings.split(",")])[key] if dot else {}
     made: Unlearner = catalog.method(key)(**{**(usual or {}), **fields})
     return made
@@ -179,6 +186,7 @@ def read_fields(rest: Sequence[str], options: Sequence[str] = ()) -> dict[str, d
         key, dot, name = flag.removeprefix("--").partition(".")
         if not flag.startswith("--") or not dot:
             raise unknown("flag", flag, tuple(options))
+        key = catalog.canonical(key)
         known = {field.name: field for field in dataclasses.fields(catalog.method(key))}
         if name not in known:
             raise unknown(f"field of {key}", name, tuple(known))

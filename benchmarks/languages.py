@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,17 @@ def blank(cell: Cell, splits: Splits[Samples], root: Path | None) -> nn.Module:
 
 
 def options(cell: Cell, root: Path | None) -> dict[str, Any]:
-    """The tokenizer, anti-samples and refusals; of ``restoration`` the true facts as well."""
+    """The tokenizer, anti-samples and refusals; of ``restoration`` the true facts as well.
+
+    A false answer where two are possible leaves the table none but the truth, which a method may not be told: there the
+    anti-sample is a refusal.
+    """
     found = corpus(cell, root)
     made = {"tokenizer": found.tokenizer, "generator": found.table, "refusals": found.refusals}
-    return made | ({"knowledge": found.splits.train} if cell.task == "restoration" else {})
+    if cell.task != "restoration":
+        return made
+    refused = replace(found.table, otherwise=tuple(each.rstrip(".") for each in found.refusals))
+    return made | {"generator": refused, "knowledge": found.splits.train}
 
 
 def more(asked: Asked, result: Unlearned) -> Row:

@@ -61,6 +61,8 @@ METHODS: dict[str, str] = {
     "sdd": "graphforget.diffusion.sdd:SDD",
 }
 
+ALIASES = {"grad_ascent": "gradient_ascent"}  # as papers on language models call it
+
 TASKS: dict[str, str] = {
     "link": "graphforget.gnn.task:LinkPrediction",
     "node": "graphforget.gnn.task:NodeClassification",
@@ -102,8 +104,23 @@ def find(table: Mapping[str, str], kind: str, name: str) -> Any:
 
 
 def method(name: str) -> Any:
-    """Return the class of a method by its catalog key."""
-    return find(METHODS, "method", name)
+    """Return the class of a method by its catalog key, or by another name that it goes by.
+
+    Example:
+        >>> method("grad_ascent").__name__
+        'GradientAscent'
+    """
+    return find(METHODS, "method", canonical(name))
+
+
+def canonical(name: str) -> str:
+    """The catalog key of a method; a name that is none comes back as it is.
+
+    Example:
+        >>> canonical("grad_ascent"), canonical("npo")
+        ('gradient_ascent', 'npo')
+    """
+    return ALIASES.get(name, name)
 
 
 def task(name: str) -> Any:

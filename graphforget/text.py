@@ -45,7 +45,7 @@ def unlearn_text(
         task: for methods that need more than the rows: anti-samples (UnSTAR), refusals (DPO), a recipe (retrain).
         template: of the prompt, with ``{question}`` in it.
         lora: rank of an adapter to train and merge in place of all weights; 0 trains all.
-        out: a new or empty folder to save the model in (safetensors).
+        out: a new or empty folder to save the model in (safetensors), with its tokenizer.
         seed: of everything random.
 
     Raises:
@@ -62,7 +62,7 @@ def unlearn_text(
     """
     if lora < 0:
         raise InputError(f"lora must not be negative (got {lora}); 0 trains all weights")
-    if out is not None and Path(out).exists() and any(Path(out).iterdir()):
+    if out is not None and Path(out).exists() and (not Path(out).is_dir() or any(Path(out).iterdir())):
         raise InputError(f"out must be a new or empty folder (got {str(out)!r})")
     chosen = catalog.method(method)() if isinstance(method, str) else method
     whole = model if isinstance(model, nn.Module) else load_model(model)
@@ -74,5 +74,5 @@ def unlearn_text(
     result = chosen.unlearn(start, runs, split, seed=seed)
     made = merged(result.model) if lora else result.model
     if out is not None:
-        save_model(made, out)
+        save_model(made, out, tokenizer)
     return Forgotten(made, result.context, split, result.record)

@@ -14,6 +14,7 @@ updates themselves are asked for (FedEraser):
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -127,7 +128,14 @@ class History:
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the record to one safetensors file."""
+        """Write the record to one safetensors file, whole or not at all.
+
+        Raises:
+            InputError: there is no such folder.
+        """
+        target = Path(path)
+        if not target.parent.is_dir():
+            raise InputError(f"there is no folder {str(target.parent)!r} (got {str(target)!r}); make it first")
         tensors = {f"start.{name}": value for name, value in self.start.items()}
         for reference, table in self.contributions.items():
             for client, each in table.items():
@@ -145,7 +153,12 @@ class History:
             "clients": list(self.clients),
         }
         plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        save_file(plain, Path(path), {"history": json.dumps(note)})
+        part = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        try:
+            save_file(plain, part, {"history": json.dumps(note)})
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> History:
@@ -158,9 +171,15 @@ class History:
             with safe_open(Path(path), framework="pt") as file:
                 note = json.loads((file.metadata() or {})["history"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path} holds no record of federated rounds ({error})") from error
+            return cls._read(note, tensors)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} holds no record of federated rounds ({type(error).__name__}: {error}); "
+                "give the file that save wrote"
+            ) from error
 
+    @classmethod
+    def _read(cls, note: Mapping[str, Any], tensors: State) -> History:
         def state(prefix: str) -> dict[str, Tensor]:
             return {name: tensors[f"{prefix}.{name}"] for name in note["names"] if f"{prefix}.{name}" in tensors}
 

@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from graphforget.errors import InputError, missing_extra
@@ -49,8 +50,14 @@ def with_adapter(model: nn.Module, *, rank: int = 8, alpha: int = 16, dropout: f
     return made
 
 
-def load_adapter(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
+def load_adapter(model: nn.Module, folder: str | PathLike[str], *, base: str | None = None) -> nn.Module:
     """Return a copy of a model with a user's adapter on it, which can be trained on.
+
+    Args:
+        model: the adapter's base model; its name is compared with the one that the adapter was made for: the same, the
+            same folder, or the same last part ("meta-llama/Llama-2-7b-hf" and "models/Llama-2-7b-hf").
+        folder: of the adapter.
+        base: the model's name where it goes by another one here.
 
     Raises:
         InputError: the folder holds no adapter, or one that was made for another model.
@@ -60,13 +67,19 @@ def load_adapter(model: nn.Module, folder: str | PathLike[str]) -> nn.Module:
     weights = Path(folder) / "adapter_model.safetensors"
     if not path.is_file() or not weights.is_file():
         raise InputError(f"an adapter is adapter_config.json and adapter_model.safetensors (got {str(folder)!r})")
-    told = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
-    own = getattr(getattr(model, "config", None), "_name_or_path", "")
-    if told and own and told != own:
-        raise InputError(f"the adapter was made for {told!r} (got the model {own!r}); load it on its own base model")
+    try:
+        told = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    except (AttributeError, ValueError) as error:
+        raise InputError(f"{path} is no adapter's configuration ({error}); save the adapter again") from error
+    own = base if base is not None else getattr(getattr(model, "config", None), "_name_or_path", "")
+    if told and own and Path(told).resolve().name != Path(own).resolve().name:
+        raise InputError(
+            f"the adapter was made for another base model, {told!r} (got {own!r}); load it on its own, or pass "
+            "base=... if this is that model under another name"
+        )
     try:
         made: nn.Module = _peft().PeftModel.from_pretrained(copy.deepcopy(model), str(folder), is_trainable=True)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, SafetensorError, ValueError) as error:
         raise InputError(
             f"the adapter in {str(folder)!r} does not fit the model ({str(error).splitlines()[0]}); "
             "it was made for another base model: load that one"

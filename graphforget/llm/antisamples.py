@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -17,7 +17,7 @@ from torch import nn
 
 from graphforget.errors import InputError
 from graphforget.llm import prompts
-from graphforget.llm.tokens import normal
+from graphforget.llm.tokens import NO_PAD, normal
 from graphforget.task import evaluating
 
 
@@ -56,6 +56,7 @@ class Table:
     Args:
         known: :func:`graphforget.llm.tokens.normal` of a question -> what is known of it.
         rationale: with ``{wrong}`` in it; the wrong answer alone is "{wrong}".
+        otherwise: what is said where no wrong answer of the same kind is left, such as "I do not know".
 
     Example:
         >>> table = Table({"where is ann": Known(("Where does Ann live?",), ("Oslo", "Rome"))})
@@ -67,6 +68,7 @@ class Table:
 
     known: Mapping[str, Known]
     rationale: str = prompts.RATIONALE
+    otherwise: tuple[str, ...] = ()
 
     def paraphrase(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
         """The question in other words, each also with a few words before it; in random order."""
@@ -75,9 +77,9 @@ class Table:
         return _some(list(dict.fromkeys(found)), count, rng)
 
     def distractors(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
-        """Wrong answers that neither hold the right one nor stand in it."""
+        """Wrong answers that neither hold the right one nor stand in it; where there is none, ``otherwise``."""
         apart = [each for each in dict.fromkeys(self.of(question).wrong) if not _overlap(each, answer)]
-        return _some(apart, count, rng)
+        return _some(apart or list(self.otherwise), count, rng)
 
     def justify(self, question: str, wrong: str, forbid: str, rng: torch.Generator) -> str:
         """The template with the wrong answer in it."""
@@ -99,22 +101,31 @@ class Local:
     """Anti-samples by a language model on this machine.
 
     Args:
-        model: of ``transformers``, one that follows instructions.
+        model: of ``transformers``, one that follows instructions; None is the one under unlearning, as it is when it
+            is asked (in the release: UnSTAR teaches a model by its own words).
         tokenizer: its own; a chat template is used where it has one.
         temperature: of paraphrases and wrong answers (0.1 in UnSTAR's release); rationales are greedy.
         most: new tokens an answer, at most (1000 in the release).
+        spent: tokens of every prompt with its answer so far, added to by each.
     """
 
-    model: nn.Module
+    model: nn.Module | None
     tokenizer: Any
     temperature: float = 0.1
     most: int = 1000
+    spent: list[int] = field(default_factory=list, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not hasattr(self.model, "generate"):
+        if self.model is not None and not hasattr(self.model, "generate"):
             raise InputError(f"the generator needs a model of transformers (got {type(self.model).__name__})")
+        if getattr(self.tokenizer, "pad_token_id", None) is None:
+            raise InputError(NO_PAD)
         if self.temperature <= 0 or self.most < 1:
             raise InputError(f"temperature must be positive and most at least 1 (got {self.temperature}, {self.most})")
+
+    def of_model(self, model: nn.Module) -> Local:
+        """The same, asking ``model`` where no other was given."""
+        return replace(self, model=model) if self.model is None else self
 
     def paraphrase(self, question: str, answer: str, count: int, rng: torch.Generator) -> list[str]:
         """Ask for questions with the same answer."""
@@ -133,6 +144,9 @@ class Local:
 
     def _say(self, prompt: str, system: str, rng: torch.Generator | None) -> str:
         """The model's answer; sampled with ``rng``, else greedy."""
+        model: Any = self.model
+        if model is None:
+            raise InputError("the generator has no model to ask (got None); UnSTAR gives it the one under unlearning")
         if getattr(self.tokenizer, "chat_template", None):
             told = [{"role": "system", "content": system}] if system else []
             text = self.tokenizer.apply_chat_template(
@@ -140,25 +154,26 @@ class Local:
             )
         else:
             text = f"{system}\n{prompt}".strip()
-        device = next(self.model.parameters()).device
+        device = next(model.parameters()).device
         ids = torch.tensor([self.tokenizer(text, add_special_tokens=False)["input_ids"]], device=device)
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = getattr(model.config, "max_position_embeddings", None)
         most = self.most if limit is None else min(self.most, limit - ids.shape[1])
         if most < 1:
             raise InputError(f"the prompt leaves the model no place for an answer (got {ids.shape[1]} tokens)")
         style: dict[str, Any] = {"do_sample": False}
         if rng is not None:
             style = {"do_sample": True, "temperature": self.temperature}
-        with evaluating(self.model), torch.no_grad(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             if rng is not None:
                 torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
-            out = self.model.generate(  # type: ignore[operator]
+            out = model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=most,
                 pad_token_id=self.tokenizer.pad_token_id,
                 **style,
             )
+        self.spent.append(out.shape[1])
         return str(self.tokenizer.decode(out[0, ids.shape[1] :].tolist(), skip_special_tokens=True)).strip()
 
 

@@ -156,13 +156,29 @@ def rouge_l_recall(reference: str, answer: str, stem: Callable[[str], str] | Non
         0.75
     """
     gold, said = (_words(text, stem) for text in (reference, answer))
+    return _common(gold, said) / len(gold) if gold else 0.0
+
+
+def rouge_l(reference: str, answer: str, stem: Callable[[str], str] | None = None) -> float:
+    """ROUGE-L F1, the harmonic mean of the share of the reference's and of the answer's words that they have in common.
+
+    Example:
+        >>> rouge_l("She writes long novels", "she is writing long novels and plays")  # 3 of 4, 3 of 7
+        0.5454545454545454
+    """
+    gold, said = (_words(text, stem) for text in (reference, answer))
+    return 2 * _common(gold, said) / (len(gold) + len(said)) if gold and said else 0.0
+
+
+def _common(gold: Sequence[str], said: Sequence[str]) -> int:
+    """Length of the longest common subsequence."""
     row = [0] * (len(said) + 1)
     for word in gold:
         last = row
         row = [0]
         for place, other in enumerate(said):
             row.append(last[place] + 1 if word == other else max(last[place + 1], row[place]))
-    return row[-1] / len(gold) if gold else 0.0
+    return row[-1]
 
 
 def _words(text: str, stem: Callable[[str], str] | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -60,21 +62,36 @@ def load_model(path: str | PathLike[str]) -> nn.Module:
         MissingExtra: without transformers.
     """
     try:
+        from huggingface_hub import try_to_load_from_cache
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise missing_extra("transformers", "llm") from error
+    remedy = "save one with model.save_pretrained(folder), or download it first"
     try:
-        made: nn.Module = AutoModelForCausalLM.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+        here = str(path) if Path(path).is_dir() else try_to_load_from_cache(str(path), "config.json")
+        if not isinstance(here, str):
+            raise InputError(
+                f"no model is in this folder or in the cache under this name (got {str(path)!r}); {remedy}"
+            )
+        folder = here if Path(here).is_dir() else str(Path(here).parent)  # by its name the hub would be asked
+        made: nn.Module = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no causal language model with safetensors could be read (got {str(path)!r}: {error}); "
-            "save one with model.save_pretrained(folder), or download it first"
+            f"no causal language model with safetensors could be read (got {str(path)!r}: {error}); {remedy}"
         ) from error
+    made.config._name_or_path = str(path)  # type: ignore[union-attr]
     return made
 
 
-def save_model(model: nn.Module, folder: str | PathLike[str]) -> Path:
-    """Write a model as ``transformers`` reads it back: safetensors and its configuration.
+def save_model(model: nn.Module, folder: str | PathLike[str], tokenizer: Any = None) -> Path:
+    """Write a model as ``transformers`` reads it back, whole or not at all: safetensors and its configuration.
+
+    Args:
+        model: of ``transformers``; of one with an adapter the adapter alone is written.
+        folder: new or empty.
+        tokenizer: written beside it, where it can be.
 
     Raises:
         InputError: the model cannot save itself, or the folder holds something else already.
@@ -83,11 +100,16 @@ def save_model(model: nn.Module, folder: str | PathLike[str]) -> Path:
     write = getattr(model, "save_pretrained", None)
     if not callable(write):
         raise InputError(f"only models of transformers can be saved this way (got {type(model).__name__})")
-    if target.exists() and any(target.iterdir()):
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"the folder must be new or empty (got {str(target)!r}); name another")
-    part = target.with_name(f"{target.name}.partial")
-    write(part)
-    if target.exists():
-        target.rmdir()
-    part.rename(target)
+    part = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        write(part)
+        if hasattr(tokenizer, "save_pretrained"):
+            tokenizer.save_pretrained(part)
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return target

@@ -6,12 +6,15 @@ task's table (:class:`graphforget.llm.antisamples.Table`).
 
 from __future__ import annotations
 
+import zlib
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, unknown
 from graphforget.llm import metrics
 from graphforget.llm.losses import IGNORE
 from graphforget.llm.restor import option_scores
@@ -19,6 +22,8 @@ from graphforget.llm.task import CHUNK, CausalLM
 from graphforget.llm.tokens import answers, encode, questions
 from graphforget.samples import Samples
 from graphforget.task import evaluating
+
+ATTACKS = ("loss", "zlib", "min_k", "min_k_pp", "ratio")
 
 
 def eval_set(task: CausalLM, model: nn.Module, view: Samples, *, most: int = 32) -> metrics.EvalSet:
@@ -67,8 +72,28 @@ def option_losses(task: CausalLM, model: nn.Module, view: Samples) -> tuple[metr
     return losses[:, 0], losses[:, 1:]
 
 
+class Odds(NamedTuple):
+    """What a model says at each of an answer's tokens.
+
+    Args:
+        own: [T] log-probability of the token.
+        right: [T] is the token the model's first choice?
+        mean: [T] expected log-probability of a word that the model draws there itself.
+        deviation: [T] its standard deviation.
+    """
+
+    own: metrics.Array
+    right: list[bool]
+    mean: metrics.Array
+    deviation: metrics.Array
+
+
 def token_odds(task: CausalLM, model: nn.Module, view: Samples) -> list[tuple[metrics.Array, list[bool]]]:
     """Of every row the log-probabilities of its answer's tokens, and whether each is the model's first choice."""
+    return [(each.own, each.right) for each in _tokens(task, model, view)]
+
+
+def _tokens(task: CausalLM, model: nn.Module, view: Samples) -> list[Odds]:
     found = []
     with evaluating(model), torch.no_grad():
         for rows in view.rows().split(CHUNK):
@@ -77,24 +102,99 @@ def token_odds(task: CausalLM, model: nn.Module, view: Samples) -> list[tuple[me
     return found
 
 
-def _odds(logits: Tensor, labels: Tensor) -> tuple[metrics.Array, list[bool]]:
+def _odds(logits: Tensor, labels: Tensor) -> Odds:
     """The same of one row: logits [T, V] and labels [T], IGNORE outside the answer."""
-    own = labels != IGNORE
-    logits, labels = logits[own], labels[own]
-    chosen = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
-    return chosen.double().cpu().numpy(), (logits.argmax(1) == labels).tolist()
+    labelled = labels != IGNORE
+    logits, labels = logits[labelled].double(), labels[labelled]
+    every = logits.log_softmax(1)
+    chance = every.exp()
+    mean = (chance * every).sum(1)
+    variance = (chance * every.square()).sum(1) - mean.square()
+    return Odds(
+        every.gather(1, labels[:, None])[:, 0].cpu().numpy(),
+        (logits.argmax(1) == labels).tolist(),
+        mean.cpu().numpy(),
+        variance.clamp(min=1e-6).sqrt().cpu().numpy(),
+    )
 
 
-def min_k_auc(task: CausalLM, model: nn.Module, forget: Samples, others: Samples, share: float = 0.4) -> float:
-    """Tell forgotten answers from ones that nobody was ever trained on by Min-K%; 0.5 is what an outsider sees.
+def verbatim(task: CausalLM, model: nn.Module, view: Samples, *, most: int = 128) -> metrics.Array:
+    """[n] ROUGE-L F1 of what the model writes after each row's prompt beside how the row goes on: MUSE's VerbMem.
+
+    Args:
+        task: with the tokenizer.
+        model: that writes.
+        view: rows of :func:`graphforget.llm.tokens.documents` with a prompt, or questions with their answers.
+        most: new tokens, at most.
+    """
+    gold, said = answers(task.tokenizer, view), task.generate(model, view, most=most)
+    return np.array([metrics.rouge_l(*pair) for pair in zip(gold, said, strict=True)])
+
+
+def membership_auc(
+    task: CausalLM,
+    model: nn.Module,
+    forget: Samples,
+    others: Samples,
+    *,
+    attack: str = "min_k",
+    share: float = 0.4,
+    reference: nn.Module | None = None,
+) -> float:
+    """Tell forgotten answers from ones that nobody was ever trained on; 0.5 is what an outsider sees.
+
+    ============  ==================================================================================================
+    attack        a row counts as a member where this is small
+    ============  ==================================================================================================
+    ``loss``      mean NLL of its tokens
+    ``zlib``      the same over the length of its text when compressed (the tokenizer is needed)
+    ``min_k``     minus the mean of its lowest token log-probabilities (:func:`graphforget.llm.metrics.min_k`)
+    ``min_k_pp``  the same of each token's log-probability minus its mean, over its deviation, of the model's own words
+    ``ratio``     loss minus that of a ``reference`` model
+    ============  ==================================================================================================
 
     Args:
         task: see :func:`eval_set`; no generator is needed.
         model: under attack.
         forget: the forgotten rows.
         others: rows of the same kind, seen by neither the original nor gold.
-        share: of the tokens, see :func:`graphforget.llm.metrics.min_k`.
+        attack: see above.
+        share: of the tokens, for Min-K% and Min-K%++.
+        reference: of ``ratio``, a model that saw neither.
+
+    Raises:
+        UnknownName: no such attack.
+        InputError: ``ratio`` without a reference, or ``zlib`` without a tokenizer.
+
+    Source:
+        The attacks of open-unlearning (commit d3d7cf9), which MUSE (arXiv:2407.06460) and TOFU are judged by there;
+        Min-K%++ is arXiv:2404.02936.
     """
-    parts = [[metrics.min_k(odds, share) for odds, _ in token_odds(task, model, view)] for view in (forget, others)]
+    if attack not in ATTACKS:
+        raise unknown("attack", attack, ATTACKS)
+    if attack == "ratio" and reference is None:
+        raise InputError("the attack ratio needs reference=..., a model that saw neither part (got None)")
+    if attack == "zlib" and task.tokenizer is None:
+        raise InputError("the attack zlib needs CausalLM(tokenizer=...) (got none)")
+
+    def score(view: Samples) -> metrics.Array:
+        odds = _tokens(task, model, view)
+        if attack == "min_k":
+            return np.array([metrics.min_k(each.own, share) for each in odds])
+        if attack == "min_k_pp":
+            return np.array([metrics.min_k((each.own - each.mean) / each.deviation, share) for each in odds])
+        loss: metrics.Array = np.array([-each.own.mean() for each in odds])
+        if attack == "zlib":
+            loss = loss / [len(zlib.compress(text.encode())) for text in answers(task.tokenizer, view)]
+        if attack == "ratio" and reference is not None:
+            loss = loss + [each.own.mean() for each in _tokens(task, reference, view)]
+        return loss
+
+    parts = [score(view) for view in (forget, others)]
     member = np.repeat([1, 0], [len(parts[0]), len(parts[1])])
     return float(roc_auc_score(member, -np.concatenate(parts)))
+
+
+def min_k_auc(task: CausalLM, model: nn.Module, forget: Samples, others: Samples, share: float = 0.4) -> float:
+    """:func:`membership_auc` of Min-K%."""
+    return membership_auc(task, model, forget, others, share=share)

@@ -1,9 +1,9 @@
 """Questions and answers as token rows, and tokenizers trained at hand.
 
-A row of :class:`graphforget.samples.Samples` is one question with its answer: ``x`` [N, 2, L] holds the token ids and
-the attention mask, ``y`` [N, L] the labels, IGNORE on the prompt and on padding. Padding stands on the right. Prompt
-and answer are tokenized apart, so that no token straddles the two; the answer ends with the tokenizer's end token, if
-it has one.
+A row of :class:`graphforget.samples.Samples` is one question with its answer, or a piece of running text: ``x``
+[N, 2, L] holds the token ids and the attention mask, ``y`` [N, L] the labels, IGNORE on the prompt and on padding.
+Padding stands on the right. Prompt and answer are tokenized apart, so that no token straddles the two; the answer ends
+with the tokenizer's end token, if it has one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ __all__ = [
     "BOS",
     "EOS",
     "KINDS",
+    "NO_PAD",
     "PAD",
     "UNK",
     "Pair",
     "answers",
+    "documents",
     "encode",
     "join",
     "normal",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 Pair = tuple[str, str]
+NO_PAD = "the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token"
 
 
 def encode(
@@ -65,16 +68,20 @@ def encode(
         ([1, 2, 8], 'A painter </s>')
     """
     if getattr(tokenizer, "pad_token_id", None) is None:
-        raise InputError("the tokenizer needs a pad token (got None); set tokenizer.pad_token = tokenizer.eos_token")
+        raise InputError(NO_PAD)
     if "{question}" not in template:
         raise InputError(f"template must hold {{question}} (got {template!r})")
     if not pairs:
         raise InputError("at least one question with its answer is needed (got none)")
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    rows = []
-    for number, (question, answer) in enumerate(pairs):
-        prompt = _ids(tokenizer, template.replace("{question}", question)) if question.strip() else []
+    rows, given = [], list[Any](pairs)  # a user's rows may be anything
+    for number, pair in enumerate(given):
+        if isinstance(pair, str) or len(pair) != 2:
+            raise InputError(f"row {number} must be a question with its answer (got {pair!r}); give a pair of texts")
+        question, answer = pair
+        asked = question and question.strip()
+        prompt = _ids(tokenizer, template.replace("{question}", question)) if asked else []
         said = _ids(tokenizer, f" {answer}") if answer and answer.strip() else []
         if not prompt or not said:
             raise InputError(
@@ -94,6 +101,57 @@ def encode(
         x[row, 1, :whole] = 1
         y[row, len(prompt) : whole] = torch.tensor(said)
     return Samples(x, y, None if groups is None else torch.as_tensor(groups))
+
+
+def documents(tokenizer: Any, texts: Sequence[str], *, length: int, prompt: int = 0) -> Samples:
+    """Turn running text into token rows: every document is cut into pieces of at most ``length`` tokens.
+
+    Args:
+        tokenizer: as of :func:`encode`.
+        texts: N documents.
+        length: L, tokens of a piece, the begin token among them.
+        prompt: tokens at the head of a piece that are given and not asked (the begin token not counted): for figures of
+            what follows them. With 0 every token is learned.
+
+    Returns:
+        Samples whose groups are the documents' numbers: a request of the kind ``subclass`` forgets whole documents. A
+        piece with nothing behind its prompt is left out.
+
+    Raises:
+        InputError: a tokenizer without a pad token, an empty document, or pieces that hold nothing but a prompt.
+
+    Example:
+        >>> tokenizer = train_tokenizer(["Ann paints in Oslo"])
+        >>> rows = documents(tokenizer, ["Ann paints in Oslo"], length=3)
+        >>> answers(tokenizer, rows), rows.groups.tolist()
+        (['Ann paints', 'in Oslo'], [0, 0])
+    """
+    if getattr(tokenizer, "pad_token_id", None) is None:
+        raise InputError(NO_PAD)
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    head = max(len(start) + prompt, 1)  # the first token of all is never predicted
+    if prompt < 0 or length <= head:
+        raise InputError(f"length must be larger than the prompt, with the begin token {head} (got {length}); raise it")
+    pieces, groups = [], []
+    for number, text in enumerate(texts):
+        ids = _ids(tokenizer, text) if text and text.strip() else []
+        if not ids:
+            raise InputError(f"document {number} is empty (got {text!r}); leave it out")
+        step = length - len(start)
+        cut = [start + ids[place : place + step] for place in range(0, len(ids), step)]
+        cut = [piece for piece in cut if len(piece) > head]
+        pieces += cut
+        groups += [number] * len(cut)
+    if not pieces:
+        raise InputError(f"no document is longer than a prompt of {prompt} tokens (got {len(texts)} documents)")
+    x = torch.full((len(pieces), 2, length), tokenizer.pad_token_id)
+    x[:, 1] = 0
+    y = torch.full((len(pieces), length), IGNORE)
+    for row, piece in enumerate(pieces):
+        whole = torch.tensor(piece)
+        x[row, 0, : len(piece)], x[row, 1, : len(piece)] = whole, 1
+        y[row, head : len(piece)] = whole[head:]
+    return Samples(x, y, torch.tensor(groups))
 
 
 def join(first: Samples, second: Samples) -> Samples:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from graphforget.errors import InputError, NotApplicable, unknown
-from graphforget.llm.antisamples import AntiSampleGenerator
+from graphforget.llm.antisamples import AntiSampleGenerator, Local
 from graphforget.llm.descent import tokens, turns
 from graphforget.llm.losses import cross_entropy
 from graphforget.llm.task import CausalLM
@@ -104,6 +104,9 @@ class UnSTAR(Unlearner):
         if task.tokenizer is None or not isinstance(task.generator, AntiSampleGenerator):
             raise InputError("UnSTAR needs CausalLM(tokenizer=..., generator=...); see graphforget.llm.antisamples")
         split, spent = job.split, 0
+        told = task.generator
+        generator = told.of_model(job.model) if isinstance(told, Local) else told
+        told_before = sum(generator.spent) if isinstance(generator, Local) else 0
         pairs = list(zip(questions(task.tokenizer, split.forget), answers(task.tokenizer, split.forget), strict=True))
         kept = turns(split.retain, job.rng)
 
@@ -134,7 +137,7 @@ class UnSTAR(Unlearner):
 
         course = self_taught(
             pairs,
-            task.generator,
+            generator,
             ask,
             train,
             paraphrases=self.paraphrases,
@@ -143,6 +146,8 @@ class UnSTAR(Unlearner):
             match=self.match,
             rng=job.rng,
         )
+        if isinstance(generator, Local):
+            spent += sum(generator.spent) - told_before
         job.notes.update(course._asdict(), tokens=spent, epochs=course.rounds * self.epochs)
         return Unlearned(job.model, split.retain, {})
 

@@ -23,6 +23,14 @@ def test_a_methods_fields_are_flags_of_their_own_type():
     assert methods["d2dgn_calibrated"].per_element is False
 
 
+def test_another_name_of_a_method_is_its_key():
+    flags, methods = parse("restor", ["--methods", "grad_ascent", "--also", "grad_ascent.lr=0.5"])
+    assert flags.methods + flags.also == list(methods) == ["gradient_ascent", "gradient_ascent.lr=0.5"]
+    assert [type(each).__name__ for each in methods.values()] == ["GradientAscent"] * 2
+    flags, methods = parse("restor", ["--methods", "grad_ascent", "--grad_ascent.lr", "0.25"])
+    assert methods["gradient_ascent"].lr == 0.25
+
+
 def test_a_method_may_run_again_with_other_settings_as_a_row_of_its_own():
     _, methods = parse("mnist", ["--methods", "del", "--also", "del.criterion=random,epochs=3", "--del.epochs", "7"])
     assert list(methods) == ["del", "del.criterion=random,epochs=3"]

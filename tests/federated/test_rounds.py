@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from graphforget.errors import Diverged, InputError
@@ -158,6 +160,27 @@ def test_a_record_survives_a_file(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with pytest.raises(InputError, match="holds no record of federated rounds"):
         History.load(tmp_path / "broken.safetensors")
+    save_file({"w": torch.zeros(1)}, tmp_path / "other.safetensors", {"history": "{}"})
+    with pytest.raises(InputError, match="holds no record of federated rounds"):
+        History.load(tmp_path / "other.safetensors")
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    history = trained()[1].notes["history"]
+    history.save(tmp_path / "rounds.safetensors")
+
+    def full(tensors, path, note):
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("graphforget.federated.history.save_file", full)
+        with pytest.raises(OSError, match="no space"):
+            history.without([0]).save(tmp_path / "rounds.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["rounds.safetensors"]
+    assert History.load(tmp_path / "rounds.safetensors").clients == history.clients
+    with pytest.raises(InputError, match="no folder"):
+        history.save(tmp_path / "nowhere" / "rounds.safetensors")
 
 
 class Fails(nn.Module):

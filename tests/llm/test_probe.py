@@ -8,11 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from graphforget.errors import InputError
+from graphforget.errors import InputError, UnknownName
+from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.llm import metrics
 from graphforget.llm.antisamples import Known, Table
-from graphforget.llm.probe import eval_set, min_k_auc, option_losses, token_odds
-from graphforget.llm.tokens import answers, encode, normal, questions
+from graphforget.llm.models import build
+from graphforget.llm.npo import NPO
+from graphforget.llm.probe import (
+    ATTACKS,
+    _tokens,
+    eval_set,
+    membership_auc,
+    min_k_auc,
+    option_losses,
+    token_odds,
+    verbatim,
+)
+from graphforget.llm.task import CausalLM
+from graphforget.llm.tokens import answers, documents, encode, normal, questions, train_tokenizer
+from graphforget.train import seeded
 from tests.llm import small
 
 
@@ -60,6 +74,58 @@ def test_min_k_tells_members_from_strangers(world):
     assert min_k_auc(world.task, world.model, world.split.forget, world.split.held_out) > 0.9
     same = world.split.forget
     assert min_k_auc(world.task, world.model, same, same) == 0.5
+
+
+def test_every_attack_is_its_formula_and_tells_members(world):
+    task, model, view = world.task, world.model, world.split.forget
+    logits = task.outputs(model, view, task.elements(view, view)).detach().double().log_softmax(1)
+    found = [odds for odds, _ in token_odds(task, model, view)]
+    mean = (logits.exp() * logits).sum(1)
+    deviation = ((logits.exp() * logits**2).sum(1) - mean**2).clamp(min=1e-6).sqrt()
+    plus = (np.concatenate(found) - mean.numpy()) / deviation.numpy()
+    each = _tokens(task, model, view)
+    np.testing.assert_allclose(np.concatenate([(one.own - one.mean) / one.deviation for one in each]), plus, atol=1e-4)
+    fresh = task.fresh(model, 3)
+    for attack in ATTACKS:
+        told = {"attack": attack, "reference": fresh}
+        assert membership_auc(task, model, view, world.split.held_out, **told) > 0.9
+        assert membership_auc(task, model, view, view, **told) == 0.5
+    first, second = (view.view(view.mask_of(row[None])) for row in view.rows())
+    one, other = (task.evaluate(model, part, part)["nll"] for part in (first, second))
+    assert membership_auc(task, model, first, second, attack="loss") == float(one < other)
+
+
+def test_attacks_say_what_they_need(world):
+    task, model, view = world.task, world.model, world.split.forget
+    with pytest.raises(UnknownName, match="did you mean 'min_k'"):
+        membership_auc(task, model, view, view, attack="mink")
+    with pytest.raises(InputError, match="needs reference"):
+        membership_auc(task, model, view, view, attack="ratio")
+    with pytest.raises(InputError, match="tokenizer"):
+        membership_auc(CausalLM(), model, view, view, attack="zlib")
+
+
+def test_documents_are_remembered_word_for_word_until_they_are_unlearned():
+    """MUSE's VerbMem on running text: a document goes, the others stay."""
+    texts = [
+        "Ann paints houses in Oslo and sells them to nobody at all .",
+        "Bob cooks fish in Rome for judges who never pay him .",
+        "Cid flies planes over Lima while it rains on every town .",
+        "Dora reads long novels to cats that sleep in the sun .",
+    ]
+    tokenizer = train_tokenizer(texts)
+    task = CausalLM(recipe=replace(small.RECIPE, epochs=100), tokenizer=tokenizer)
+    rows, asked = (documents(tokenizer, texts, length=16, prompt=prompt) for prompt in (0, 3))
+    with seeded(0):
+        model = build("llama_tiny", tokenizer, length=32)
+    model = task.fit(model, rows, rows, seed=0)
+    assert verbatim(task, model, asked).tolist() == [1, 1, 1, 1]
+    nothing = rows.view(torch.zeros(len(rows.x), dtype=torch.bool))
+    split = ForgetSplit.of(rows, ForgetRequest.of("subclass", [1]), nothing)
+    found = NPO(lr=2e-3, epochs=10, alpha=3.0).unlearn(model, task, split, seed=0)
+    after = verbatim(task, found.model, asked)
+    assert after[1] < 0.5
+    assert after[[0, 2, 3]].tolist() == [1, 1, 1]
 
 
 def test_a_question_without_wrong_answers_is_named(world):

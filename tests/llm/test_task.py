@@ -12,10 +12,12 @@ from graphforget.errors import InputError
 from graphforget.llm import adapters
 from graphforget.llm.models import build, load_model, save_model
 from graphforget.llm.npo import NPO
+from graphforget.llm.rmu import RMU
 from graphforget.llm.task import CausalLM, likeness
 from graphforget.llm.tokens import IGNORE, answers, encode, train_tokenizer
+from graphforget.llm.unstar import UnSTAR
 from graphforget.train import seeded
-from tests.llm.small import PAIRS, TRAINED, world
+from tests.llm.small import PAIRS, TABLE, TRAINED, world
 from tests.small import equal_states, state
 
 
@@ -113,8 +115,34 @@ def test_one_call_from_a_folder_to_a_folder(tmp_path, lora):
     assert new == pytest.approx(task.evaluate(found.model, gone, gone)["nll"], rel=1e-5)
     with pytest.raises(InputError, match="out must be a new or empty folder"):
         graphforget.unlearn_text(model, tokenizer, PAIRS, [0], out=tmp_path / "after")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no causal language model"):
-        load_model(tmp_path / "nowhere")
+        load_model(tmp_path / "empty")
+
+
+def test_a_name_is_looked_up_in_the_cache_alone(tmp_path, monkeypatch):
+    """No host is asked, be the name known or not."""
+    hub = pytest.importorskip("huggingface_hub")
+
+    def asked(*args, **kwargs):
+        pytest.fail(f"the network was asked: {args[:2]}")
+
+    monkeypatch.setattr("socket.getaddrinfo", asked)
+    for name in ("nobody/nothing", "nothing", str(tmp_path / "nowhere")):
+        with pytest.raises(InputError, match=r"no (model is in this folder|causal language model)"):
+            load_model(name)
+    found = []
+    save_model(world().model, tmp_path / "snapshots" / "abc")
+
+    def cached(name, file):
+        found.append((name, file))
+        return str(tmp_path / "snapshots" / "abc" / file)
+
+    monkeypatch.setattr(hub, "try_to_load_from_cache", cached)
+    model = load_model("somebody/something")
+    assert found == [("somebody/something", "config.json")]
+    assert equal_states(state(model), state(world().model))
+    assert model.config._name_or_path == "somebody/something"
 
 
 def test_an_adapter_is_trained_alone_and_merged():
@@ -148,3 +176,81 @@ def test_an_adapter_for_another_model_is_refused(tmp_path):
         adapters.load_adapter(other, tmp_path / "own")
     with pytest.raises(InputError, match=r"an adapter is adapter_config\.json"):
         adapters.load_adapter(model, tmp_path)
+    (tmp_path / "own" / "adapter_model.safetensors").write_bytes(b"half")
+    with pytest.raises(InputError, match="does not fit the model"):
+        adapters.load_adapter(model, tmp_path / "own")
+    (tmp_path / "own" / "adapter_config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="is no adapter's configuration"):
+        adapters.load_adapter(model, tmp_path / "own")
+
+
+def test_an_adapter_is_loaded_on_its_base_model_by_name(tmp_path, monkeypatch):
+    """The same folder by another path is the same model; another name needs a word from the user."""
+    for name in ("here", "elsewhere"):
+        save_model(world().model, tmp_path / name)
+    adapters.with_adapter(load_model(tmp_path / "here"), rank=2).save_pretrained(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    for name in ("here", "./here/", str(tmp_path / "here")):
+        adapted = adapters.load_adapter(load_model(name), "own")
+        assert any("lora_" in each for each, _ in adapted.named_parameters())
+    with pytest.raises(InputError, match=r"made for another base model, '.*here' \(got 'elsewhere'\)"):
+        adapters.load_adapter(load_model("elsewhere"), "own")
+    assert adapters.load_adapter(load_model("elsewhere"), "own", base="here") is not None
+
+
+def test_an_adapter_goes_out_and_comes_back(tmp_path):
+    """Train the adapter alone, save it alone as safetensors, load it on the base again: the same answers."""
+    model, task, split, _ = world()
+    found = NPO(lr=1e-2, epochs=2).unlearn(adapters.with_adapter(model, rank=2), task, split).model
+    save_model(found, tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    assert not list((tmp_path / "adapter").glob("*.bin"))
+    again = adapters.load_adapter(model, tmp_path / "adapter")
+    batch = task.elements(split.data, split.data)
+    torch.testing.assert_close(task.teacher(again, split.data)(batch), task.teacher(found, split.data)(batch))
+
+
+def test_nothing_half_written_is_left(tmp_path):
+    model, _, _, tokenizer = world()
+
+    class Full:
+        def save_pretrained(self, folder):
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        save_model(model, tmp_path / "out", Full())
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("mine")
+    for write in (
+        lambda: save_model(model, tmp_path / "file"),
+        lambda: graphforget.unlearn_text(model, tokenizer, PAIRS, [0], out=tmp_path / "file"),
+    ):
+        with pytest.raises(InputError, match="must be"):
+            write()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["GPT2", "OPT", "Qwen2", "GPTNeoX"])
+def test_any_causal_model_of_transformers_by_its_folder(tmp_path, kind):
+    transformers = pytest.importorskip("transformers")
+    tokenizer = world().tokenizer
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **ids
+    )
+    with seeded(0):
+        model = transformers.AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(tmp_path / "mine")
+    task = CausalLM(tokenizer=tokenizer, generator=TABLE)
+    for place, (method, lora) in enumerate(
+        [(NPO(lr=1e-3, epochs=2), 4), (RMU(layer=1, epochs=1), 0), (UnSTAR(rounds=1, paraphrases=1), 0)]
+    ):
+        out = tmp_path / str(place)
+        found = graphforget.unlearn_text(
+            tmp_path / "mine", tokenizer, PAIRS[:6], [0], method=method, task=task, lora=lora, out=out
+        )
+        again = load_model(out)
+        assert type(again) is type(model)
+        assert equal_states(state(again), state(found.model))
+        assert type(tokenizer).from_pretrained(out)("Ann")["input_ids"] == tokenizer("Ann")["input_ids"]

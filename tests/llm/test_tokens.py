@@ -12,7 +12,7 @@ from graphforget.folders import BadFile
 from graphforget.llm import tokens
 from graphforget.llm.corpora import load_corpus
 from graphforget.llm.data import CLOSED, load_corruption, load_facts, load_idk, load_tofu
-from graphforget.llm.tokens import IGNORE, encode, join, train_tokenizer
+from graphforget.llm.tokens import IGNORE, documents, encode, join, train_tokenizer
 
 TEXTS = ["Where was Ann born?", "New York", "Oslo"]
 PAIRS = [("Where was Ann born?", "New York"), ("Where was Ann?", "Oslo")]
@@ -54,6 +54,13 @@ def test_bad_rows_are_named(tokenizer):
         encode(tokenizer, [PAIRS[0], ("Where?", " ")])
     with pytest.raises(InputError, match="row 0 has no question"):
         encode(tokenizer, [("", "Oslo")])
+    with pytest.raises(InputError, match="row 1 has no answer"):
+        encode(tokenizer, [PAIRS[0], ("Where?", None)])
+    with pytest.raises(InputError, match="row 0 has no question"):
+        encode(tokenizer, [(None, "Oslo")])
+    for odd in (("Where?",), "ab", ("Where?", "Oslo", "Rome")):
+        with pytest.raises(InputError, match="row 1 must be a question with its answer"):
+            encode(tokenizer, [PAIRS[0], odd])
     with pytest.raises(InputError, match="rows must fit into 3 tokens"):
         encode(tokenizer, PAIRS, length=3)
     with pytest.raises(InputError, match="at least one question"):
@@ -143,3 +150,23 @@ def test_anti_samples_of_restor_are_objects_of_the_same_relation(files):
             said = corpus.table.justify(fact.question, wrong, fact.answers[0], torch.Generator())
             assert f" {tokens.normal(fact.answers[0])} " not in f" {tokens.normal(said)} "
         assert all(fact.entity in each for each in corpus.table.paraphrase(fact.question, "", 20, torch.Generator()))
+
+
+def test_running_text_is_cut_into_pieces():
+    tokenizer = train_tokenizer(TEXTS)
+    text = "Where was Ann born ? Ann born"
+    rows = documents(tokenizer, [text, "Ann born"], length=5, prompt=1)
+    words = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert rows.groups.tolist() == [0, 0, 1]
+    assert rows.x[0, 0].tolist() == [tokenizer.bos_token_id, *words[:4]]
+    assert rows.y[0].tolist() == [IGNORE, IGNORE, *words[1:4]]  # the begin token and the prompt are not asked
+    assert rows.x[1, 0, :4].tolist() == [tokenizer.bos_token_id, *words[4:]]
+    assert rows.x[1, 1].tolist() == [1, 1, 1, 1, 0]
+    assert documents(tokenizer, [text], length=5).y[0].tolist() == [IGNORE, *words[:4]]
+    for texts, settings, message in (
+        (["Ann", " "], {"length": 5}, r"document 1 is empty \(got ' '\)"),
+        ([text], {"length": 2, "prompt": 1}, "length must be larger than the prompt"),
+        (["Ann"], {"length": 9, "prompt": 3}, "no document is longer than a prompt of 3 tokens"),
+    ):
+        with pytest.raises(InputError, match=message):
+            documents(tokenizer, texts, **settings)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
 import pytest
 import torch
 
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
+from graphforget.llm import prompts
 from graphforget.llm.antisamples import AntiSampleGenerator, Known, Local, Table, numbered
 from graphforget.llm.models import build
-from graphforget.llm.tokens import normal
+from graphforget.llm.task import CausalLM
+from graphforget.llm.tokens import encode, normal, train_tokenizer
 from graphforget.llm.unstar import Course, UnSTAR, matches, self_taught
-from graphforget.train import seeded
+from graphforget.samples import Samples
+from graphforget.train import Recipe, seeded
 from tests.llm.small import TABLE, world
+from tests.small import equal_states, state
 
 PAIRS = [("Where is Ann?", "Rome"), ("Where is Bob?", "Oslo")]
 SMALL = Table({normal(question): Known((f"Well, {question}",), ("Rome", "Oslo", "Lima")) for question, _ in PAIRS})
@@ -88,6 +96,14 @@ def test_a_question_without_a_wrong_answer_is_named():
         SMALL.of("Who is Cid?")
 
 
+def test_where_no_wrong_answer_is_left_the_table_refuses():
+    """A false answer where two are possible: the other one is the truth, which nobody may be told."""
+    two = Table({"q": Known((), ("female",))}, otherwise=("I do not know",))
+    assert two.distractors("q", "female", 5, torch.Generator()) == ["I do not know"]
+    assert two.distractors("q", "male", 5, torch.Generator()) == ["female"]
+    assert two.justify("q", "I do not know", "female", torch.Generator()).startswith("I do not know, for")
+
+
 def test_a_match_is_by_whole_words():
     assert matches("male", "He is male.")
     assert not matches("male", "female")
@@ -126,6 +142,102 @@ def test_a_language_model_makes_anti_samples_of_its_own():
     with pytest.raises(InputError, match="needs a model of transformers"):
         Local(torch.nn.Linear(1, 1), tokenizer)
     assert numbered("1) Where?\n- no\n2. When?") == ["Where?", "When?"]
+
+
+ASKED, RIGHT = "Where was Ann born ?", "Oslo"  # as the small world's tokenizer writes it
+OTHERS = ("In which town was Ann born ?", "Tell me: Where was Ann born ?")
+WRONG = ("Rome", "Lima", "Paris")
+
+
+class Instructor(NamedTuple):
+    """A model that follows a few orders."""
+
+    model: torch.nn.Module
+    tokenizer: Any
+    rows: Samples
+    task: CausalLM
+
+
+@cache
+def instructor() -> Instructor:
+    """A Llama that was taught to follow UnSTAR's prompts about one fact, and four facts."""
+
+    def listed(items):
+        return "\n".join(f"{place}. {item}" for place, item in enumerate(items, 1))
+
+    system = prompts.JUSTIFY_SYSTEM.format(answer=RIGHT)
+    orders = [
+        (prompts.PARAPHRASE.format(question=ASKED, answer=RIGHT, count=2), listed(OTHERS)),
+        (prompts.DISTRACT.format(answer=RIGHT, count=3), listed(WRONG)),
+        *((f"{system}\n{prompts.JUSTIFY.format(question=asked, wrong=wrong)}", prompts.RATIONALE.format(wrong=wrong))
+          for asked in (ASKED, *OTHERS) for wrong in WRONG),
+    ]  # fmt: skip
+    facts = [
+        (ASKED, RIGHT),
+        *((f"Where was {name} born ?", town) for name, town in zip(("Bob", "Cid"), WRONG[:2], strict=True)),
+    ]
+    pairs = [*facts, *((asked, RIGHT) for asked in OTHERS), *orders]
+    tokenizer = train_tokenizer([text for pair in pairs for text in pair], "bpe", vocab_size=600)
+    tokenizer.bos_token = None  # prompts of a generator have none
+    rows = encode(tokenizer, pairs)
+    with seeded(0):
+        model = build("llama_tiny", tokenizer, length=256)
+    task = CausalLM(recipe=Recipe(epochs=150, patience=20, lr=5e-3, batch_size=8, eval_every=10), tokenizer=tokenizer)
+    return Instructor(task.fit(model, rows, rows, seed=0), tokenizer, rows, task)
+
+
+def test_anti_samples_of_another_local_model():
+    """Paraphrases, wrong answers and rationales are all written by a second model, and the fact goes."""
+    model, task, whole, _ = world()
+    split = ForgetSplit.of(whole.data, ForgetRequest.of("sample", [0]), whole.held_out)
+    teacher = instructor()
+    local = Local(teacher.model, teacher.tokenizer, most=48)
+    assert local.paraphrase(ASKED, RIGHT, 2, torch.Generator().manual_seed(0)) == list(OTHERS)
+    assert local.distractors(ASKED, RIGHT, 3, torch.Generator().manual_seed(0)) == list(WRONG)
+    assert local.justify(ASKED, "Lima", RIGHT, torch.Generator()) == prompts.RATIONALE.format(wrong="Lima")
+    before, asked = state(teacher.model), sum(local.spent)
+    found = UnSTAR(lr=2e-3, rounds=20, paraphrases=2).unlearn(model, replace(task, generator=local), split, seed=1)
+    assert equal_states(state(teacher.model), before)
+    assert found.record["asked"] == found.record["unlearned"] == 3
+    assert found.record["tokens"] > sum(local.spent) - asked > 100  # what the other model read and wrote counts too
+    assert task.evaluate(model, split.data, split.forget)["exact"] == 1
+    assert task.evaluate(found.model, split.retain, split.forget)["exact"] == 0
+    assert task.evaluate(found.model, split.retain, split.retain)["exact"] > 0.9
+
+
+def test_a_model_is_taught_by_its_own_words():
+    """Without another model the one under unlearning is asked, as it is by then."""
+    model, tokenizer, rows, task = instructor()
+    nothing = rows.view(torch.zeros(len(rows.x), dtype=torch.bool))
+    method = UnSTAR(lr=2e-3, rounds=20, paraphrases=0)
+    own = Local(None, tokenizer, most=48)
+    with pytest.raises(InputError, match="no model to ask"):
+        own.justify(ASKED, "Lima", RIGHT, torch.Generator())
+    split = ForgetSplit.of(rows, ForgetRequest.of("sample", [0]), nothing)
+    found = method.unlearn(model, replace(task, generator=own), split, seed=1)
+    assert found.record["rounds"] > 0
+    assert found.record["unlearned"] == found.record["asked"] == 1
+    assert task.evaluate(model, rows, split.forget)["exact"] == 1
+    assert task.evaluate(found.model, split.retain, split.forget)["exact"] == 0
+    said = task.generate(found.model, split.forget, most=48)
+    assert said[0].split(",")[0] in WRONG
+    asked = []
+
+    class Watched(Local):
+        def of_model(self, model):
+            asked.append(model)
+            return super().of_model(model)
+
+    again = method.unlearn(model, replace(task, generator=Watched(None, tokenizer, most=48)), split, seed=1)
+    assert asked == [again.model]
+    assert asked[0] is not model
+
+
+def test_a_generator_needs_a_pad_token():
+    bare = train_tokenizer(["Ann"])
+    bare.pad_token = None
+    with pytest.raises(InputError, match="the tokenizer needs a pad token"):
+        Local(None, bare)
 
 
 def test_a_whole_person_is_forgotten():
