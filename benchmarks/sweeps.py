@@ -15,8 +15,8 @@ TRAIN_SECONDS = {  # one model to convergence on two cores: of a gcn for links, 
     "ml_posters bpr": 17, "ml_posters lightgcn": 75, "ml_posters freedom": 100, "ml_posters mgcn": 320,
     "gowalla lightgcn": 670, "mnist": 12, "notmnist": 12, "cifar10": 420,
     "federated_digits_images": 7, "federated_mnist": 27, "federated_cifar10": 60,
-    "kin8nm": 6, "power_plant": 8, "stsb": 15, "digits_angle": 6, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3, "adult": 3,
-    "restor": 25, "tofu": 25, "digits_diffusion": 65,
+    "kin8nm": 6, "power_plant": 8, "stsb": 15, "digits_angle": 6, "ett": 5, "mnist_3v8": 3, "mnist_3v8_small": 3,
+    "adult": 3, "restor": 25, "tofu": 25, "digits_diffusion": 65,
 }  # fmt: skip
 WORTH = {  # all methods together, in trainings
     "link": 1.0,

@@ -7,7 +7,6 @@ import torch
 
 from graphforget import catalog
 from graphforget.errors import InputError, UnknownName
-from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.llm.task import CausalLM
 from graphforget.methods.retrain import Retrain
 from tests.llm.small import world
@@ -49,9 +48,8 @@ def test_gold_starts_from_the_configuration_and_knows_nothing():
 
 
 def test_golds_guess_the_forgotten_and_know_the_rest():
-    """Towns and trades go together (the painters were born in Oslo): asked of two to whom that rule does not apply."""
-    model, task, whole, _ = world()
-    split = ForgetSplit.of(whole.data, ForgetRequest.of("sample", [6, 17]), whole.held_out)
+    """One of five towns and one of four trades: a gold may guess right, three do not all."""
+    model, task, split, _ = world()
     golds = [Retrain().unlearn(model, task, split, seed=seed).model for seed in (9, 10, 11)]
     assert all(task.evaluate(gold, split.retain, split.retain)["exact"] == 1 for gold in golds)
     guessed = [task.evaluate(gold, split.retain, split.forget)["prob"] for gold in golds]
