@@ -198,7 +198,7 @@ LANGUAGES = Domain(
         "undial": {"lr": 1e-3, "alpha": 5.0},
         "task_vector": {"lr": 5e-4},
         "unstar": {"lr": 5e-4, "paraphrases": 5, "retain_mix": 3.0},
-        "d2dgn_calibrated": {"refresh": 5, "refresh_lr": 1e-3, "epochs": 5, "lr": 1e-3},
+        "d2dgn_calibrated": {"refresh": 5, "refresh_lr": 1e-3, "epochs": 5, "lr": 1e-3, "forget_weight": 5.0},
     },
     counts={"fact": 10, "entity": 5, "corruption": 10},
     options=options,

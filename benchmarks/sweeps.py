@@ -93,11 +93,13 @@ RESNET = (  # a fixed number of epochs, 14 s each on one core; none of the short
     "--model resnet18 --epochs 30 --patience 30 --eval-every 29 --golds 2"
     " --methods retrain finetune ssd duck del d2dgn_calibrated --finetune.epochs 1 --duck.epochs 2 --del.epochs 2"
 )
-FIRST = "--also features_labels.order=first"
+STEPS = "--also features_labels.order=first ij.step=online ij.step=newton"
 POOLED = f"{REPORTED} --golds 2 --methods retrain finetune gradient_ascent fedaf d2dgn_calibrated"  # not ConDa's kinds
-FEDERATED = f"{REPORTED} --golds 2 --methods retrain finetune conda conda_released fed_eraser pga fedaf"
+PRINTED = "--also conda.variant=paper"  # the ratio as the paper prints it
+FEDERATED = f"{REPORTED} --golds 2 --methods retrain finetune conda conda_released fed_eraser pga fedaf {PRINTED}"
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
 LANGUAGE = f"{REPORTED} --golds 2"
+WITH_KL = f"{LANGUAGE} --also grad_diff.retain=kl"
 SWEEPS = (
     Sweep("cora-edges", "cora", f"--ratio 0.5 2.5 5 {LEGACY} in out --seeds 0 1 2 3 4", "Cora, edges, GCN"),
     Sweep("citeseer-edges", "citeseer", f"--ratio 0.5 2.5 5 {LEGACY} in out", "CiteSeer, edges, GCN"),
@@ -189,6 +191,12 @@ SWEEPS = (
         "Gowalla, 5 % interactions, fixed schedule",
     ),
     Sweep("mnist-class", "mnist", f"--kind class {REPORTED} {CONTROLS} {TWIN} duck.repair=2", "MNIST, one class, MLP"),
+    Sweep(
+        "mnist-class-budget",
+        "mnist",
+        f"--kind class {REPORTED} --methods retrain del salun --salun.budget 0.3 --also del.criterion=grad",
+        "MNIST, one class, MLP, DEL and SalUn at one budget",
+    ),
     Sweep("mnist-subclass", "mnist", f"--kind subclass {REPORTED} {SOME}", "MNIST, one sub-class by k-means, MLP"),
     Sweep("mnist-sample", "mnist", f"--kind sample {REPORTED} {SOME} --also pgu {TWIN}", "MNIST, 10 % images, MLP"),
     Sweep("notmnist-class", "notmnist", f"--kind class {REPORTED}", "notMNIST, one class, MLP"),
@@ -201,7 +209,7 @@ SWEEPS = (
     Sweep(
         "mnist-noise",
         "mnist",
-        f"{NOISE} {REPORTED}",
+        f"{NOISE} {REPORTED} --also del.lr=0.05,epochs=10",
         "MNIST, 10 % of the labels wrong, MLP, fixed schedule",
     ),
     Sweep(
@@ -243,7 +251,7 @@ SWEEPS = (
     Sweep("stsb", "stsb", f"--pool under2 {REPORTED}", "STS-B, all scores under 2"),
     Sweep("digits_angle", "digits_angle", f"--pool low {REPORTED}", "Digits, turned: the 30 % of the smallest angles"),
     Sweep("ett", "ett", f"--pool low {REPORTED}", "ETTh1, the 30 % windows with the lowest targets"),
-    Sweep("restor", "restor", LANGUAGE, "RESTOR, ten facts of different people"),
+    Sweep("restor", "restor", WITH_KL, "RESTOR, ten facts of different people"),
     Sweep(
         "restor-released",
         "restor",
@@ -256,16 +264,16 @@ SWEEPS = (
         f"{LANGUAGE} --model llama_small",
         "RESTOR, the same facts, a Llama of 5 million parameters",
     ),
-    Sweep("restor-corruption", "restor", f"--task restoration {LANGUAGE}", "RESTOR, the false facts of ten people"),
-    Sweep("tofu", "tofu", LANGUAGE, "TOFU, ten short answers on different authors"),
+    Sweep("restor-corruption", "restor", f"--task restoration {WITH_KL}", "RESTOR, the false facts of ten people"),
+    Sweep("tofu", "tofu", WITH_KL, "TOFU, ten short answers on different authors"),
     Sweep(
         "digits-diffusion",
         "digits_diffusion",
         f"{REPORTED} --golds 2 --methods retrain finetune esd ablating_concepts forget_me_not sdd",
         "Digits, a diffusion model with cross-attention, the concept 7",
     ),
-    Sweep("mnist_3v8", "mnist_3v8", f"{EXACT} {FIRST}", "MNIST 3 against 8, L2"),
-    Sweep("adult", "adult", f"--count 200 --seeds 1 2 3 --golds 2 {FIRST}", "Adult, L2"),
+    Sweep("mnist_3v8", "mnist_3v8", f"{EXACT} {STEPS}", "MNIST 3 against 8, L2"),
+    Sweep("adult", "adult", f"--count 200 --seeds 1 2 3 --golds 2 {STEPS}", "Adult, L2"),
     Sweep(
         "mnist_3v8_sparse",
         "mnist_3v8_small",
