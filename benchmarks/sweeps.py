@@ -99,6 +99,11 @@ PRINTED = "--also conda.variant=paper"  # the ratio as the paper prints it
 FEDERATED = f"{REPORTED} --golds 2 --methods retrain finetune conda conda_released fed_eraser pga fedaf {PRINTED}"
 EXACT = "--count 10 200 --seeds 1 2 3 --golds 2"  # golds of a convex fit are one and the same
 LANGUAGE = f"{REPORTED} --golds 2"
+SMALLER_STEPS = (  # a model fifty times as large: rates of two looked at for each method, seed 11
+    "--lr 0.0005 --finetune.lr 0.0005 --gradient_ascent.lr 0.0001 --grad_diff.lr 0.0002 --npo.lr 0.0005"
+    " --simnpo.lr 0.0006 --dpo.lr 0.0005 --rmu.lr 0.0005 --undial.lr 0.0005 --task_vector.lr 0.0002 --unstar.lr 0.0001"
+    " --d2dgn_calibrated.lr 0.0002 --d2dgn_calibrated.refresh_lr 0.0002"
+)
 WITH_KL = f"{LANGUAGE} --also grad_diff.retain=kl"
 SWEEPS = (
     Sweep("cora-edges", "cora", f"--ratio 0.5 2.5 5 {LEGACY} in out --seeds 0 1 2 3 4", "Cora, edges, GCN"),
@@ -261,7 +266,7 @@ SWEEPS = (
     Sweep(
         "restor-small",
         "restor",
-        f"{LANGUAGE} --model llama_small",
+        f"{LANGUAGE} --model llama_small {SMALLER_STEPS}",
         "RESTOR, the same facts, a Llama of 5 million parameters",
     ),
     Sweep("restor-corruption", "restor", f"--task restoration {WITH_KL}", "RESTOR, the false facts of ten people"),
