@@ -21,6 +21,7 @@ from benchmarks import (
     comeback,
     diffusion_pictures,
     kernels,
+    klom,
     letters,
     scale,
     search,
@@ -144,6 +145,8 @@ def companions() -> dict[str, str]:
         found["diffusion"] = diffusion_pictures.markdown(Report.read(sweeps.RESULTS / "digits-diffusion.jsonl"))
     if rows := kept(sweeps.RESULTS / "comeback.jsonl"):
         found |= {f"comeback-{dataset}": text for dataset, text in comeback.markdown(rows).items()}
+    if rows := kept(sweeps.RESULTS / "klom.jsonl"):
+        found["klom"] = f"{klom.markdown(rows)}\n"
     if rows := kept(sweeps.RESULTS / "search.jsonl"):
         found["search"] = search.markdown(rows)
     if rows := kept(sweeps.RESULTS / "valuation.jsonl"):

@@ -126,15 +126,30 @@ def margins(bench: Bench, result: Unlearned, batches: dict[str, Batch]) -> dict[
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """Lay the rows out, a line a model."""
     made = Table(title="KLoM to gold: mean (95 % quantile) over images")
-    names = list(dict.fromkeys(row["part"] for row in rows))
-    for column in ("dataset", "models", "method", *names, "seconds"):
+    heads, lines = laid_out(rows)
+    for column in heads:
         made.add_column(column, justify="left" if column in ("dataset", "method") else "right")
+    for line in lines:
+        made.add_row(*line)
+    return made
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The same as Markdown."""
+    heads, lines = laid_out(rows)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
+
+
+def laid_out(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The heads of the columns, and the cells of a line a model."""
+    names = list(dict.fromkeys(row["part"] for row in rows))
+    lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         own = {row["part"]: row for row in rows if row["method"] == method}
         one = next(iter(own.values()))
         cells = [f"{own[part]['mean']:.2f} ({own[part]['q95']:.2f})" for part in names]
-        made.add_row(one["dataset"], str(one["models"]), method, *cells, f"{one['seconds']:.1f}")
-    return made
+        lines.append([one["dataset"], str(one["models"]), method, *cells, f"{one['seconds']:.1f}"])
+    return ["dataset", "models", "method", *names, "seconds"], lines
 
 
 def _stacked(found: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -65,3 +65,18 @@ def test_klom_is_kept_and_not_measured_twice(tmp_path, capsys):
     assert klom.main([*words, "--out", str(out)]) == 0
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
     assert len(out.read_text().splitlines()) == len(rows)
+
+
+def test_klom_as_markdown_has_a_line_a_model_and_a_column_a_part():
+    keys = {"dataset": "mnist", "models": 100, "seconds": 0.25}
+    rows = [
+        {**keys, "method": name, "part": part, "mean": mean, "q95": 2.0}
+        for name, mean in (("floor", 0.361), ("duck", 1.5))
+        for part in ("forget", "test")
+    ]
+    lines = klom.markdown(rows).splitlines()
+    assert lines[0] == "| dataset | models | method | forget | test | seconds |"
+    assert lines[2:] == [
+        "| mnist | 100 | floor | 0.36 (2.00) | 0.36 (2.00) | 0.2 |",
+        "| mnist | 100 | duck | 1.50 (2.00) | 1.50 (2.00) | 0.2 |",
+    ]
