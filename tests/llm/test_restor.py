@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from graphforget.llm.data import load_facts
 from graphforget.llm.models import build
 from graphforget.llm.restor import FALSE, Restoration, corrupt, judge, option_scores, prompt, recovery
 from graphforget.llm.simnpo import SimNPO
+from graphforget.llm.task import CausalLM
 from graphforget.llm.tokens import answers, questions
 from graphforget.methods.retrain import Retrain
 from graphforget.splits import Splits
@@ -77,3 +80,24 @@ def test_restoration_says_what_it_needs():
     model, _, split, _ = world()
     with pytest.raises(InputError, match="needs a Recipe and knowledge"):
         Restoration().fit(model, split.data, split.held_out, seed=0)
+
+
+def test_gold_of_a_fine_tuned_model_starts_from_the_base_that_the_factory_gives():
+    _, _, split, tokenizer = world()
+    corpus = Corpus(Splits(split.data, split.held_out, split.held_out), tokenizer, TABLE, ())
+    parts = corrupt(corpus, 3, seed=1)
+    groups = parts.train.groups[parts.train.rows()]
+    asked = ForgetSplit.of(
+        parts.train, ForgetRequest.of("sample", parts.train.rows()[groups >= FALSE].tolist()), parts.val
+    )
+    with seeded(3):
+        blank = build("llama_tiny", tokenizer, length=64)
+    base = CausalLM(recipe=RECIPE, tokenizer=tokenizer).fit(blank, split.data, split.held_out, seed=3)
+    short = replace(RECIPE, epochs=20, patience=20, eval_every=20)
+    tuned = CausalLM(recipe=short, tokenizer=tokenizer).fit(copy.deepcopy(base), parts.train, parts.val, seed=4)
+    found = {}
+    for name, factory in (("nothing", None), ("base", lambda: copy.deepcopy(base))):
+        runs = CausalLM(recipe=short, tokenizer=tokenizer, factory=factory)
+        gold = Retrain().unlearn(tuned, runs, asked, seed=7).model
+        found[name] = runs.evaluate(gold, parts.test, parts.test)["exact"]
+    assert found["base"] >= 0.5 > 0.2 >= found["nothing"]
