@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from graphforget.splits import Splits
 from graphforget.task import Task
 from graphforget.train import Recipe, TrainRecord, seeded
 from graphforget.unlearner import Unlearned
+from graphforget.whole import whole
 
 CURVE = 60  # points of a learning curve that the rows keep, up to twice as many
 OTHERS = 500_000  # seeds of further originals lie above those of all golds
@@ -179,17 +179,15 @@ class Bench:
         with measure(count_flops=self.domain.flops) as cost:
             model = make(record)
         self.cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.partial")
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-        save_file({name: value.clone() for name, value in weights.items()}, part)  # tied weights are stored twice
-        os.replace(part, path)
+        with whole(path) as part:
+            save_file({name: value.clone() for name, value in weights.items()}, part)  # tied weights are stored twice
         if self.domain.recall is not None and role == self._first:
             for kept in record.notes.values():
-                kept.save(part)
-                os.replace(part, _notes(path))
+                kept.save(_notes(path))
         note = {"key": self.key(role, seed), **asdict(cost), "curve": record.curve, "converged": record.converged}
-        part.write_text(json.dumps(note | {"best_epoch": record.best_epoch}))
-        os.replace(part, path.with_suffix(".json"))
+        with whole(path.with_suffix(".json")) as part:
+            part.write_text(json.dumps(note | {"best_epoch": record.best_epoch}))
         return model.eval(), cost
 
 

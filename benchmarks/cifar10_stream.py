@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
@@ -41,6 +40,7 @@ from graphforget.vision.data import DATASETS
 from graphforget.vision.data import load_splits as load_images
 from graphforget.vision.models import MODELS, build
 from graphforget.vision.task import ImageClassification
+from graphforget.whole import whole
 
 METHODS = ("uniclun", "er", "der++", "ewc", "lwf", "only_new")
 DATA = ("cifar10", "mnist", "digits_images", "cora")
@@ -142,9 +142,8 @@ def joint(flags: Any, now: World, seed: int, number: int) -> tuple[nn.Module, An
     held_out = now.splits.val.scrub(request.parts, now.splits.train)
     now.task.fit(model, context, held_out, seed=own)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.partial")
-    save_file({name: value.detach().clone() for name, value in model.state_dict().items()}, part)
-    os.replace(part, path)
+    with whole(path) as part:
+        save_file({name: value.detach().clone() for name, value in model.state_dict().items()}, part)
     return model, context
 
 

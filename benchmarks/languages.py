@@ -17,7 +17,7 @@ from graphforget.forget import ForgetRequest
 from graphforget.llm import metrics
 from graphforget.llm.corpora import GENERAL, KNOWLEDGE, Corpus, load_corpus
 from graphforget.llm.models import MODELS, build
-from graphforget.llm.probe import eval_set, min_k_auc, option_losses, token_odds
+from graphforget.llm.probe import eval_set, membership_auc, option_losses, token_odds
 from graphforget.llm.restor import FALSE, Restoration, corrupt, option_scores, recovery
 from graphforget.llm.task import RECIPE, CausalLM
 from graphforget.llm.tokens import answers
@@ -131,7 +131,7 @@ def _tofu(asked: Asked, task: CausalLM, model: nn.Module) -> Row:
     about = groups(kept)
     parts = [about < GENERAL, *(about == GENERAL + number for number, _ in enumerate(KNOWLEDGE))]
     retain, authors, facts = (eval_set(task, model, kept.view(kept.mask_of(kept.rows()[part]))) for part in parts)
-    auc, least = (min_k_auc(task, each, forget, asked.test) for each in (model, gold))
+    auc, least = (membership_auc(task, each, forget, asked.test) for each in (model, gold))
     strength = [metrics.extraction_strength(right) for _, right in token_odds(task, model, forget)]
     found: Row = {
         ("forget", "truth_ratio"): metrics.forget_truth(own),

@@ -61,8 +61,20 @@ def _levels(part: Samples) -> Tensor:
     return part.y.cpu()[part.rows()].mean(1)
 
 
+FIELDS: dict[str, dict[str, Any]] = {
+    "finetune": {"epochs": 5, "lr": 1e-3},
+    "d2dgn": {"epochs": 5},
+    "d2dgn_calibrated": {"refresh": 10, "epochs": 10, "forget_weight": 5.0},  # on Kin8nm, seeds 11 and 12
+}
+
+
 def _domain(
-    model: str, recipe: Recipe, *, pools: tuple[str, ...], error: str, fields: dict[str, dict[str, Any]]
+    model: str,
+    recipe: Recipe,
+    *,
+    pools: tuple[str, ...] = ("random", "low", "high"),
+    error: str = "l1",
+    fields: dict[str, dict[str, Any]] = FIELDS,
 ) -> Domain:
     return Domain(
         subject="a regressor",
@@ -87,19 +99,8 @@ def _domain(
     )  # fmt: skip
 
 
-FIELDS: dict[str, dict[str, Any]] = {
-    "finetune": {"epochs": 5, "lr": 1e-3},
-    "d2dgn": {"epochs": 5},
-    "d2dgn_calibrated": {"refresh": 10, "epochs": 10, "forget_weight": 5.0},  # on Kin8nm, seeds 11 and 12
-}
 PAPER = {"blindspot": {"blind_epochs": 10, "epochs": 5}, "gaussian_amnesiac": {"epochs": 5}}  # of sentence pairs
-TABLES = _domain(
-    "mlp",
-    Recipe(epochs=200, patience=20, lr=1e-2, batch_size=256, eval_every=1),
-    pools=("random", "low", "high"),
-    error="l1",
-    fields=FIELDS,
-)
+TABLES = _domain("mlp", Recipe(epochs=200, patience=20, lr=1e-2, batch_size=256, eval_every=1))
 PAIRS = _domain(
     "bag",
     Recipe(epochs=100, patience=10, lr=1e-3, batch_size=256, eval_every=1),
@@ -107,19 +108,7 @@ PAIRS = _domain(
     error="mse",
     fields=FIELDS | PAPER,
 )
-SERIES = _domain(
-    "mlp",
-    Recipe(epochs=100, patience=10, lr=1e-3, batch_size=256, eval_every=1),
-    pools=("random", "low", "high"),
-    error="l1",
-    fields=FIELDS,
-)
-IMAGES = _domain(
-    "cnn",
-    Recipe(epochs=100, patience=10, lr=3e-3, batch_size=64, eval_every=1),
-    pools=("random", "low", "high"),
-    error="l1",
-    fields=FIELDS,
-)
+SERIES = _domain("mlp", Recipe(epochs=100, patience=10, lr=1e-3, batch_size=256, eval_every=1))
+IMAGES = _domain("cnn", Recipe(epochs=100, patience=10, lr=3e-3, batch_size=64, eval_every=1))
 LAYOUTS = {"table": TABLES, "bundled": TABLES, "pairs": PAIRS, "series": SERIES, "images": IMAGES}
 REGRESSIONS = {name: LAYOUTS[card.layout] for name, card in data.DATASETS.items()}

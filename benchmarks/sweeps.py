@@ -235,9 +235,7 @@ SWEEPS = (
         f"--kind sample {POOLED}",
         "Digits with ten clients, half of one client's images leave, MLP, 40 rounds",
     ),
-    Sweep(
-        "federated-mnist", "federated_mnist", f"{FEDERATED}", "MNIST with ten clients, one leaves, small CNN, 20 rounds"
-    ),
+    Sweep("federated-mnist", "federated_mnist", FEDERATED, "MNIST with ten clients, one leaves, small CNN, 20 rounds"),
     Sweep(
         "federated-mnist-backdoor",
         "federated_mnist",
@@ -247,7 +245,7 @@ SWEEPS = (
     Sweep(
         "federated-cifar10",
         "federated_cifar10",
-        f"{FEDERATED}",
+        FEDERATED,
         "CIFAR-10 (JPEG subset) with ten clients, one leaves, small CNN, 20 rounds",
     ),
     Sweep("gowalla-user", "gowalla", f"--kind user --count 1 {FIXED}", "Gowalla, one user, fixed schedule"),

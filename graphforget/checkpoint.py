@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from torch import Tensor, nn
 
 from graphforget import parallel
 from graphforget.errors import InputError
+from graphforget.whole import whole
 
 CLOSE = 1e-5  # how near two first losses of one training are: processes and machines differ in the last digits
 State = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and what JSON can hold
@@ -204,10 +204,9 @@ class Loop:
         note = {"identity": self.identity, "epochs": epochs, "ended": ended, "first": self.first, "memory": kept[1]}
         note |= {"numpy": rest, "random": random.getstate()}
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(f".{os.getpid()}.partial")
         plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        save_file(plain, part, {"note": json.dumps(note)})
-        os.replace(part, self.path)
+        with whole(self.path) as part:
+            save_file(plain, part, {"note": json.dumps(note)})
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]

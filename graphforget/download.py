@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from typing import Protocol
 
 from graphforget.errors import InputError
 from graphforget.folders import BadFile, cache_root, data_root, reading
+from graphforget.whole import whole
 
 log = logging.getLogger(__name__)
 
@@ -125,9 +125,8 @@ def again(card: Card, bad: BadFile, root: str | PathLike[str] | None) -> dict[st
 def _fetch(url: str, path: Path, sha: str = "") -> None:
     """Fetch a file; it appears under its name only once it is whole and, where a checksum is given, right."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.partial")
     digest = hashlib.sha256()
-    try:
+    with whole(path) as part:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as reply, part.open("wb") as file:
             while chunk := reply.read(1 << 20):
                 digest.update(chunk)
@@ -137,9 +136,6 @@ def _fetch(url: str, path: Path, sha: str = "") -> None:
                 raise urllib.error.URLError(f"{file.tell()} of {said} bytes came")
         if sha and digest.hexdigest() != sha:
             raise BadFile(path, f"{url} gave SHA-256 {digest.hexdigest()}, expected {sha}", "nothing was kept")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _fetch_archive(card: Card, target: Path, missing: list[str]) -> None:
@@ -155,12 +151,7 @@ def _fetch_archive(card: Card, target: Path, missing: list[str]) -> None:
                 if path.name not in members:
                     raise BadFile(archive, f"holds no {path.name}")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_name(f"{path.name}.{os.getpid()}.partial")
-                try:
-                    with packed.open(members[path.name]) as source, part.open("wb") as file:
-                        shutil.copyfileobj(source, file)
-                    part.replace(path)
-                finally:
-                    part.unlink(missing_ok=True)
+                with whole(path) as part, packed.open(members[path.name]) as source, part.open("wb") as file:
+                    shutil.copyfileobj(source, file)
     finally:
         archive.unlink(missing_ok=True)

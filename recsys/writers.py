@@ -6,7 +6,6 @@ written with as many digits as bring the same float32 and float64 back.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from graphforget.errors import InputError, unknown
 from graphforget.graph import Graph
 from graphforget.splits import Splits
+from graphforget.whole import whole
 from recsys.cards import Array, Vocabulary
 from recsys.readers import PARTS, SUFFIXES
 from recsys.readers.mmrec import NO_PART
@@ -197,14 +197,9 @@ def _written(folder: Path, files: Files, read: Sequence[str]) -> Path:
         raise InputError(f"{folder} holds {stale[0]}, which would be read with what is written; take another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        part = folder / f"{name}.{os.getpid()}.partial"
-        try:
-            with part.open("wb") as file:
-                if isinstance(content, np.ndarray):
-                    np.save(file, content, allow_pickle=False)
-                else:
-                    file.write(("\n".join(content) + "\n").encode())
-            part.replace(folder / name)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(folder / name) as part, part.open("wb") as file:
+            if isinstance(content, np.ndarray):
+                np.save(file, content, allow_pickle=False)
+            else:
+                file.write(("\n".join(content) + "\n").encode())
     return folder

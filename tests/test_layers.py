@@ -22,7 +22,7 @@ PACKAGES = ("graphforget", "recsys", "benchmarks")
 
 # From the ground up. A name without a dot is graphforget.NAME; "door" is graphforget/__init__.py, as others import it.
 LADDER = """
-errors
+errors whole
 checked
 kernels losses metrics intervals unpickle resolve page folders
 download idx vocabulary

@@ -14,7 +14,6 @@ updates themselves are asked for (FedEraser):
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from graphforget.errors import InputError, NotApplicable, unknown
 from graphforget.forget import ForgetSplit
+from graphforget.whole import whole
 
 State = Mapping[str, Tensor]
 REFERENCES = ("init", "round")
@@ -153,12 +153,8 @@ class History:
             "clients": list(self.clients),
         }
         plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        part = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        try:
+        with whole(target) as part:
             save_file(plain, part, {"history": json.dumps(note)})
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> History:

@@ -7,7 +7,7 @@ task's table (:class:`graphforget.llm.antisamples.Table`).
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -72,50 +72,33 @@ def option_losses(task: CausalLM, model: nn.Module, view: Samples) -> tuple[metr
     return losses[:, 0], losses[:, 1:]
 
 
-class Odds(NamedTuple):
-    """What a model says at each of an answer's tokens.
-
-    Args:
-        own: [T] log-probability of the token.
-        right: [T] is the token the model's first choice?
-        mean: [T] expected log-probability of a word that the model draws there itself.
-        deviation: [T] its standard deviation.
-    """
-
-    own: metrics.Array
-    right: list[bool]
-    mean: metrics.Array
-    deviation: metrics.Array
-
-
 def token_odds(task: CausalLM, model: nn.Module, view: Samples) -> list[tuple[metrics.Array, list[bool]]]:
     """Of every row the log-probabilities of its answer's tokens, and whether each is the model's first choice."""
-    return [(each.own, each.right) for each in _tokens(task, model, view)]
+    return [(_own(every, said), (every.argmax(1) == said).tolist()) for every, said in _spoken(task, model, view)]
 
 
-def _tokens(task: CausalLM, model: nn.Module, view: Samples) -> list[Odds]:
+def standard_odds(task: CausalLM, model: nn.Module, view: Samples) -> list[metrics.Array]:
+    """The log-probabilities less the mean, over the deviation, of those of a word that the model draws there itself."""
     found = []
-    with evaluating(model), torch.no_grad():
-        for rows in view.rows().split(CHUNK):
-            logits, labels = task.answers(model, task.of_rows(view, rows))
-            found += [_odds(*row) for row in zip(logits, labels, strict=True)]
+    for every, said in _spoken(task, model, view):
+        every = every.double()
+        mean = (every.exp() * every).sum(1)
+        variance = (every.exp() * every.square()).sum(1) - mean.square()
+        apart = _own(every, said) - mean.cpu().numpy()
+        found.append(apart / variance.clamp(min=1e-6).sqrt().cpu().numpy())
     return found
 
 
-def _odds(logits: Tensor, labels: Tensor) -> Odds:
-    """The same of one row: logits [T, V] and labels [T], IGNORE outside the answer."""
-    labelled = labels != IGNORE
-    logits, labels = logits[labelled].double(), labels[labelled]
-    every = logits.log_softmax(1)
-    chance = every.exp()
-    mean = (chance * every).sum(1)
-    variance = (chance * every.square()).sum(1) - mean.square()
-    return Odds(
-        every.gather(1, labels[:, None])[:, 0].cpu().numpy(),
-        (logits.argmax(1) == labels).tolist(),
-        mean.cpu().numpy(),
-        variance.clamp(min=1e-6).sqrt().cpu().numpy(),
-    )
+def _spoken(task: CausalLM, model: nn.Module, view: Samples) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of every row the log-probabilities [T, V] where its answer stands, and the answer's tokens [T]."""
+    with evaluating(model), torch.no_grad():
+        for rows in view.rows().split(CHUNK):
+            for logits, labels in zip(*task.answers(model, task.of_rows(view, rows)), strict=True):
+                yield logits[labels != IGNORE].log_softmax(1), labels[labels != IGNORE]
+
+
+def _own(every: Tensor, said: Tensor) -> metrics.Array:
+    return every.gather(1, said[:, None])[:, 0].double().cpu().numpy()
 
 
 def verbatim(task: CausalLM, model: nn.Module, view: Samples, *, most: int = 128) -> metrics.Array:
@@ -178,23 +161,18 @@ def membership_auc(
         raise InputError("the attack zlib needs CausalLM(tokenizer=...) (got none)")
 
     def score(view: Samples) -> metrics.Array:
-        odds = _tokens(task, model, view)
-        if attack == "min_k":
-            return np.array([metrics.min_k(each.own, share) for each in odds])
         if attack == "min_k_pp":
-            return np.array([metrics.min_k((each.own - each.mean) / each.deviation, share) for each in odds])
-        loss: metrics.Array = np.array([-each.own.mean() for each in odds])
+            return np.array([metrics.min_k(odds, share) for odds in standard_odds(task, model, view)])
+        told = [odds for odds, _ in token_odds(task, model, view)]
+        if attack == "min_k":
+            return np.array([metrics.min_k(odds, share) for odds in told])
+        loss: metrics.Array = np.array([-odds.mean() for odds in told])
         if attack == "zlib":
             loss = loss / [len(zlib.compress(text.encode())) for text in answers(task.tokenizer, view)]
         if attack == "ratio" and reference is not None:
-            loss = loss + [each.own.mean() for each in _tokens(task, reference, view)]
+            loss = loss + [odds.mean() for odds, _ in token_odds(task, reference, view)]
         return loss
 
     parts = [score(view) for view in (forget, others)]
     member = np.repeat([1, 0], [len(parts[0]), len(parts[1])])
     return float(roc_auc_score(member, -np.concatenate(parts)))
-
-
-def min_k_auc(task: CausalLM, model: nn.Module, forget: Samples, others: Samples, share: float = 0.4) -> float:
-    """:func:`membership_auc` of Min-K%."""
-    return membership_auc(task, model, forget, others, share=share)

@@ -16,11 +16,10 @@ from graphforget.llm.models import build
 from graphforget.llm.npo import NPO
 from graphforget.llm.probe import (
     ATTACKS,
-    _tokens,
     eval_set,
     membership_auc,
-    min_k_auc,
     option_losses,
+    standard_odds,
     token_odds,
     verbatim,
 )
@@ -71,9 +70,9 @@ def test_odds_are_log_softmax_at_the_answers(world):
 
 
 def test_min_k_tells_members_from_strangers(world):
-    assert min_k_auc(world.task, world.model, world.split.forget, world.split.held_out) > 0.9
+    assert membership_auc(world.task, world.model, world.split.forget, world.split.held_out) > 0.9
     same = world.split.forget
-    assert min_k_auc(world.task, world.model, same, same) == 0.5
+    assert membership_auc(world.task, world.model, same, same) == 0.5
 
 
 def test_every_attack_is_its_formula_and_tells_members(world):
@@ -83,8 +82,7 @@ def test_every_attack_is_its_formula_and_tells_members(world):
     mean = (logits.exp() * logits).sum(1)
     deviation = ((logits.exp() * logits**2).sum(1) - mean**2).clamp(min=1e-6).sqrt()
     plus = (np.concatenate(found) - mean.numpy()) / deviation.numpy()
-    each = _tokens(task, model, view)
-    np.testing.assert_allclose(np.concatenate([(one.own - one.mean) / one.deviation for one in each]), plus, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(standard_odds(task, model, view)), plus, atol=1e-4)
     fresh = task.fresh(model, 3)
     for attack in ATTACKS:
         told = {"attack": attack, "reference": fresh}
