@@ -178,6 +178,13 @@ SWEEPS = (
         for kind in ("user", "interaction")
     ),
     Sweep(
+        "posters-lightgcn-fixed",
+        "ml_posters",
+        f"--model lightgcn --kind interaction {REPORTED} --epochs 140 --patience 140 --eval-every 139"
+        " --methods retrain finetune mmrecun mmrecun_calibrated",
+        "MovieLens with posters, 5 % single interactions, LightGCN on one fixed schedule",
+    ),
+    Sweep(
         "posters-poison",
         "ml_posters",
         f"--model bpr lightgcn --kind user --pool poison --ratio 5 --golds 2 {REPORTED}",

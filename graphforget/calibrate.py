@@ -49,6 +49,8 @@ from graphforget.task import Batch, Scored, Task
 
 Array = npt.NDArray[np.float64]
 LEAST, SHARE, MOST = 1000, 0.025, 12  # see calibrate(); our defaults, chosen on Cora and CiteSeer, seeds 11 and 12
+LEAST_SIZE = 0.1  # of the mean size of a residual: trees can answer with less than nothing
+LEVELS = ("mean", "positive")
 SMALLEST = 20  # fewer unseen elements than this cannot be regressed on structure: only the mean is used
 
 
@@ -89,6 +91,7 @@ def calibrate(
     before: nn.Module | None = None,
     regression: str = "trees",
     least: int = LEAST,
+    level: str = "mean",
 ) -> Calibration | None:
     """Estimate what the model would believe of the forgotten elements had it never seen them.
 
@@ -102,19 +105,22 @@ def calibrate(
             MOST.
         per_element: let the memory vary with structure and with the element; False uses its mean alone.
         keep: share of an element's own deviation from its structure that stays (our default, set on DBLP and Cora,
-            seed 11); None matches the unseen elements of like structure, in their mean level and in their spread
-            around it.
+            seed 11); None matches the unseen elements of like structure, in their level and in their spread around it.
         before: the model before it was trained on without the forgotten. By how much the forgotten fell since then,
             beside the unseen, is memory that is gone already and is not taken away twice.
         regression: of scores on structure: boosted ``trees``, or ``linear`` (ridge), which costs a hundredth.
         least: see ``samples``.
+        level: what the targets have in common with unseen elements of like structure where ``keep`` is None: their
+            ``mean`` score, or the share of them with a ``positive`` score, where a score is a distance to a threshold.
 
     Returns:
         The calibration, or None when no forgotten element is gone (value kinds keep their rows).
 
     Raises:
-        InputError: the task is not Scored, an unknown regression, or no held-out element to compare with.
+        InputError: the task is not Scored, an unknown regression or level, or no held-out element to compare with.
     """
+    if level not in LEVELS:
+        raise unknown("level", level, LEVELS)
     if regression not in REGRESSIONS:
         raise unknown("regression", regression, tuple(REGRESSIONS))
     if not isinstance(task, Scored):
@@ -140,13 +146,14 @@ def calibrate(
     scores = task.scores(base, gone).double().cpu().numpy()
     if per_element and min(len(s_unseen), len(s_trained)) >= SMALLEST:
         seed = int(rng.initial_seed() % 2**31)
-        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed, REGRESSIONS[regression])
+        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed, REGRESSIONS[regression], keep)
         own = scores - found.trained
         delta, reliability = found.trained - found.unseen, found.reliability
-        mean, share = float(delta.mean()), keep
-        if share is None:
-            mean, share = float((delta + own).mean()), found.spread  # base - mean = unseen(x), on average
-        varying = reliability * (delta - delta.mean()) + (1 - share) * (own - own.mean())
+        mean = float(delta.mean() if keep is not None else (delta + own).mean())  # None: base - mean is unseen(x)
+        varying = reliability * (delta - delta.mean()) + (1 - found.share) * (own - own.mean())
+        varying -= varying.mean()
+        if keep is None and level == "positive":
+            mean += _above(scores - mean - varying, x_unseen, s_unseen, x_gone, REGRESSIONS[regression])
     else:
         mean, reliability, varying = float(s_trained.mean() - s_unseen.mean()), 0.0, np.zeros(gone.size)
     left = 1.0
@@ -161,8 +168,8 @@ def calibrate(
         target = torch.where(strange[:, None], blind(task, model, split, gone, rng).to(base), target)
         memory = task.scores(base, gone) - task.scores(target, gone)
     elif bool(strange.any()):
-        level = stranger(task, model, split, gone, strange).to(base)
-        memory = torch.where(strange, task.scores(base, gone) - level, memory)
+        base_rate = stranger(task, model, split, gone, strange).to(base)
+        memory = torch.where(strange, task.scores(base, gone) - base_rate, memory)
         target = task.shift(base, gone, memory)
     counts = len(s_trained), len(s_unseen)
     return Calibration(gone, target, memory, float(memory.mean()), reliability, *counts, left)
@@ -194,13 +201,14 @@ class _Memory(NamedTuple):
         trained: [B].
         unseen: [B].
         reliability: agreement of their difference between halves of the data.
-        spread: residual spread of unseen elements over that of trained ones, out of sample.
+        share: of an element's own deviation that stays: ``keep``, or [B] how far unseen elements of like structure lie
+            from their regression over how far trained ones do.
     """
 
     trained: Array
     unseen: Array
     reliability: float
-    spread: float
+    share: float | Array
 
 
 def _memory(
@@ -211,28 +219,45 @@ def _memory(
     x_gone: Array,
     seed: int,
     regressor: Callable[[], Any],
+    keep: float | None,
 ) -> _Memory:
     """Both regressions, means over two halves of the data; each half's residuals are those under the other half."""
     order = np.random.default_rng(seed)
     with _one_thread() if regressor is _trees else nullcontext():
-        trained, trained_spread = _halves(x_trained, s_trained, x_gone, order, regressor)
-        unseen, unseen_spread = _halves(x_unseen, s_unseen, x_gone, order, regressor)
+        trained, off_trained = _halves(x_trained, s_trained, x_gone, order, regressor)
+        unseen, off_unseen = _halves(x_unseen, s_unseen, x_gone, order, regressor)
+        share: Any = keep
+        if keep is None:
+            share = _size(x_unseen, off_unseen, x_gone, regressor) / _size(x_trained, off_trained, x_gone, regressor)
     halves = trained - unseen
-    spread = unseen_spread / trained_spread if trained_spread > 0 else 1.0
-    return _Memory(trained.mean(0), unseen.mean(0), spearman_brown(halves[0], halves[1]), spread)
+    return _Memory(trained.mean(0), unseen.mean(0), spearman_brown(halves[0], halves[1]), share)
+
+
+def _size(x: Array, residual: Array, at: Array, regressor: Callable[[], Any]) -> Array:
+    """[B] size of a residual, regressed on structure."""
+    size = np.abs(residual)
+    found: Array = np.maximum(regressor().fit(x, size).predict(at), LEAST_SIZE * size.mean() + 1e-12)
+    return found
+
+
+def _above(target: Array, x_unseen: Array, s_unseen: Array, x_gone: Array, regressor: Callable[[], Any]) -> float:
+    """By how much the targets must fall for as many to be positive as unseen elements of like structure are."""
+    with _one_thread() if regressor is _trees else nullcontext():
+        share = regressor().fit(x_unseen, (s_unseen > 0).astype(np.float64)).predict(x_gone).mean()
+    return float(np.quantile(target, 1 - np.clip(share, 0, 1)))
 
 
 def _halves(
     x: Array, y: Array, at: Array, order: np.random.Generator, regressor: Callable[[], Any]
-) -> tuple[Array, float]:
-    """[2, B] regressions on two halves, and the standard deviation of the residuals out of sample."""
+) -> tuple[Array, Array]:
+    """[2, B] regressions on two halves, and the residuals of all n, each under the half that it is not in."""
     half = order.permutation(len(y)) % 2 == 0
     found, residual = [], np.empty(len(y))
     for own in (half, ~half):
         fitted = regressor().fit(x[own], y[own])
         found.append(fitted.predict(at))
         residual[~own] = y[~own] - fitted.predict(x[~own])
-    return np.stack(found), float(residual.std())
+    return np.stack(found), residual
 
 
 def _one_thread() -> AbstractContextManager[Any]:

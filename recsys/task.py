@@ -78,6 +78,7 @@ class Recommendation(Task[Graph]):
         removed_negatives: keep removed items in the pool of negatives.
         negatives: ``uniform``, or ``popularity``: in proportion to the interactions of each item in the context.
         max_users: rank for at most so many users of a part, evenly spaced (None: for all).
+        beside: [U] item that a pair of each user is asked beside; None: the user's mean over all items.
 
     Example:
         >>> from recsys.models.bpr import BPR
@@ -92,6 +93,7 @@ class Recommendation(Task[Graph]):
     removed_negatives: bool = False
     negatives: str = "uniform"
     max_users: int | None = None
+    beside: Tensor | None = None
 
     score_name: ClassVar[str] = "recall@20"
 
@@ -152,16 +154,34 @@ class Recommendation(Task[Graph]):
             table[view] = found
         return found[1]
 
+    def last_shown(self, model: nn.Module, split: ForgetSplit[Graph]) -> Tensor:
+        """[U] the item at place ``cut`` of each user's ranking of what it never had, the forgotten among what it had.
+
+        To be shown is to stand above it. A user with fewer such items than ``cut`` has its last one.
+        """
+        with evaluating(model), torch.no_grad():
+            users, items = embed(model, split.retain)
+        *mask, catalogue = self._taken(split.retain, split.gone)
+        shown = torch.from_numpy(catalogue).to(items.device)
+        everyone = torch.arange(len(users), device=users.device)
+        ranked = metrics.rank(users, items[shown], everyone, (mask[0], mask[1]), min(self.cut, len(catalogue))).items
+        last = np.maximum((ranked >= 0).sum(1) - 1, 0)
+        return torch.from_numpy(catalogue[ranked[np.arange(len(ranked)), last]])
+
     def bind(self, model: nn.Module, context: Graph) -> Ask:
         """Embed once; see :meth:`graphforget.task.Task.bind`."""
         device = next((p.device for p in model.parameters()), context.device)
         users, items = embed(model, context.to(device))
         mean = items.index_select(0, derived.of(context).catalogue.to(device)).mean(0)
+        beside = None if self.beside is None else self.beside.to(device)
 
         def ask(batch: Batch) -> Tensor:
             index = batch.index.to(device)
             u, p = users.index_select(0, index[0]), items.index_select(0, index[1])
-            other = items.index_select(0, index[2]) if len(index) == 3 else mean
+            if len(index) == 3:
+                other = items.index_select(0, index[2])
+            else:
+                other = mean if beside is None else items.index_select(0, beside.index_select(0, index[0]))
             return torch.stack([(u * p).sum(1), (u * other).sum(1)], dim=1)
 
         return ask

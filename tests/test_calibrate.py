@@ -326,6 +326,42 @@ def test_without_a_share_the_target_has_the_level_and_the_spread_of_unseen_eleme
     assert float((shared - plain[:300]).std()) == pytest.approx(NOISE / 2, rel=0.25)
 
 
+def test_the_spread_is_matched_where_training_changed_it_and_nowhere_else():
+    model = Memorised(lambda x1: torch.full_like(x1, 1.5), 4000, 5500, 5)
+    plain, high = 2 * model.x[:, 0], model.x[:, 1] > 0.5
+    noise = model.belief - plain
+    noise[:4000] -= 1.5
+    model.belief[:4000] = plain[:4000] + 1.5 + torch.where(high, 0.25, 1.0)[:4000] * noise[:4000]
+    split = ForgetSplit(
+        Rows(torch.arange(4000)), Rows(torch.arange(300)), Rows(torch.arange(300, 4000)), Rows(torch.arange(4000, 5500))
+    )
+    found = calibrate(Table(x=model.x), model, split, torch.Generator().manual_seed(0), keep=None)
+    off = found.target[:, 1].double() - plain[:300]
+    assert float(off[high[:300]].std()) == pytest.approx(NOISE, rel=0.25)
+    assert float(off[~high[:300]].std()) == pytest.approx(NOISE, rel=0.25)
+
+
+def test_as_many_targets_are_positive_as_unseen_elements_of_like_structure():
+    model = Memorised(lambda x1: torch.full_like(x1, 1.5), 4000, 5500, 5)
+    model.belief[4000:] -= 4 * (torch.arange(1500) % 10 == 0)  # a few unseen elements that the model finds absurd
+    split = ForgetSplit(
+        Rows(torch.arange(4000)), Rows(torch.arange(300)), Rows(torch.arange(300, 4000)), Rows(torch.arange(4000, 5500))
+    )
+    share = {}
+    for level in ("mean", "positive"):
+        rng = torch.Generator().manual_seed(0)
+        target = calibrate(Table(x=model.x), model, split, rng, keep=None, level=level).target[:, 1]
+        share[level] = float((target > 0).double().mean())
+    unseen = float((model.belief[4000:] > 0).double().mean())
+    assert share["positive"] == pytest.approx(unseen, abs=0.03)
+    assert share["mean"] < unseen - 0.03
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(UnknownName, match="median"):
+        calibrate(LinkPrediction(), None, None, None, level="median")
+
+
 @pytest.mark.parametrize(("fell", "left"), [(0.0, 1.0), (0.6, 0.6), (1.5, 0.0), (4.0, 0.0), (-1.0, 1.0)])
 def test_what_training_on_has_erased_is_not_taken_away_twice(fell, left):
     """The forgotten fell by a known amount since, and everything drifted by 0.7: the drift is no forgetting."""

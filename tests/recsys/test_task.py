@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,18 @@ def test_outputs_are_pair_and_negative_or_pair_and_the_users_mean():
     assert task.scores(task.outputs(model, graph, alone), alone).tolist() == [-2.0, 0.0]
     shifted = task.shift(task.outputs(model, graph, alone), alone, torch.tensor([1.0, 2.0]))
     assert task.scores(shifted, alone).tolist() == [-3.0, -2.0]
+
+
+def test_the_last_item_shown_is_found_among_what_the_user_never_had_and_pairs_are_asked_beside_it():
+    data = Graph(torch.tensor([[0, 0, 1, 1, 1], [4, 3, 0, 1, 2]]), (2, 5), bipartite=True)
+    split = ForgetSplit.of(data, ForgetRequest.of("interaction", torch.tensor([[0], [3]])), data)
+    model = Fixed([[1.0], [-1.0]], [[1.0], [2.0], [3.0], [4.0], [5.0]])
+    task = Recommendation(cut=2)
+    assert task.last_shown(model, split).tolist() == [1, 4]  # 2, 1 | 0 (3 was forgotten, yet is known); 3, 4
+    assert replace(task, cut=9).last_shown(model, split).tolist() == [0, 4]
+    beside = replace(task, beside=task.last_shown(model, split))
+    alone = beside.elements(split.retain, split.forget)
+    assert beside.scores(beside.outputs(model, split.retain, alone), alone).tolist() == [2.0]
 
 
 def test_the_criterion_is_bpr_and_its_label_turns_it_round():
