@@ -22,7 +22,7 @@ def three_paths(
     """Count, or weigh, each pair's paths user - item' - user' - item without the user or the item in between.
 
     A count is how often the item occurs together with one of the user's other items, over all other users.
-    The cost of a pair is the degrees of the item's users summed.
+    The cost is that of the degrees of a user's items summed, once a user, and of the item's degree for each pair.
 
     Args:
         indptr: [U + 1] of the users' rows.
@@ -56,8 +56,8 @@ def three_paths(
         raise ValueError(f"weights must be [{sizes[0]}] of users and [{sizes[1]}] of items")
     out = np.zeros(len(users))
     order = np.argsort(users, kind="stable")
-    mark = np.full(len(back_indptr) - 1, -1, dtype=np.int64)
-    _weigh(indptr, indices, back_indptr, back_indices, users, items, by_user, by_item, order, mark, out)
+    reached = np.zeros(len(indptr) - 1)
+    _weigh(indptr, indices, back_indptr, back_indices, users, items, by_user, by_item, order, reached, out)
     return out
 
 
@@ -72,23 +72,46 @@ def _weigh(
     user_weight: npt.NDArray[np.float64],
     item_weight: npt.NDArray[np.float64],
     order: IntArray,
-    mark: IntArray,
+    reached: npt.NDArray[np.float64],
     out: npt.NDArray[np.float64],
 ) -> None:
+    """``reached`` [U], zeros: weight of the two-step paths from the user at hand to every other; pairs share them."""
     last = -1
     for place in order:
-        user, item, total = users[place], items[place], 0.0
-        if user != last:  # pairs of one user come together: mark that user's items once
-            for slot in range(indptr[user], indptr[user + 1]):
-                mark[indices[slot]] = user
+        user, item = users[place], items[place]
+        if user != last:
+            if last >= 0:
+                _spread(indptr, indices, back_indptr, back_indices, item_weight, last, reached, False)
+            _spread(indptr, indices, back_indptr, back_indices, item_weight, user, reached, True)
             last = user
+        own = 0.0  # what passes through the item itself, where the user has it
+        for slot in range(indptr[user], indptr[user + 1]):
+            if indices[slot] == item:
+                own = item_weight[item]
+        total = 0.0
         for slot in range(back_indptr[item], back_indptr[item + 1]):
             other = back_indices[slot]
-            if other == user:
-                continue
-            through = 0.0
-            for step in range(indptr[other], indptr[other + 1]):
-                if mark[indices[step]] == user and indices[step] != item:
-                    through += item_weight[indices[step]]
-            total += user_weight[other] * through
+            if other != user:
+                total += user_weight[other] * (reached[other] - own)
         out[place] = total
+
+
+@njit(cache=True, nogil=True)
+def _spread(
+    indptr: IntArray,
+    indices: IntArray,
+    back_indptr: IntArray,
+    back_indices: IntArray,
+    item_weight: npt.NDArray[np.float64],
+    user: int,
+    reached: npt.NDArray[np.float64],
+    add: bool,
+) -> None:
+    """Add the user's two-step paths, or set what they reached to zero."""
+    for slot in range(indptr[user], indptr[user + 1]):
+        item = indices[slot]
+        for step in range(back_indptr[item], back_indptr[item + 1]):
+            if add:
+                reached[back_indices[step]] += item_weight[item]
+            else:
+                reached[back_indices[step]] = 0.0
