@@ -77,8 +77,8 @@ class CalibratedD2DGN(Unlearner):
         least: retained elements that all samples together hold at least, however small the request.
         regression: how the calibration tells memory from structure, see :func:`graphforget.calibrate.calibrate`.
         trained_from: standard errors that the memory of a request under a thousandth of the data must stand above none
-            before a weight is changed (:func:`graphforget.remembered.remembered`; five per cent, one-sided: our
-            default); 0 always trains.
+            before a weight is changed (:func:`graphforget.remembered.remembered`: five per cent for its two
+            questions together, our default); 0 always trains.
     """
 
     forget_weight: float = 60.0
@@ -94,7 +94,7 @@ class CalibratedD2DGN(Unlearner):
     refresh_lr: float = 5e-3
     least: int = 1000
     regression: str = "trees"
-    trained_from: float = 1.64
+    trained_from: float = 1.96
 
     needs: ClassVar[tuple[type, ...]] = (Scored,)
     reads: ClassVar[frozenset[str]] = frozenset({"data", "forget", "retain", "held_out"})
