@@ -18,7 +18,7 @@ nodes, of variance v_n, and of its own, of variance v:
     v_n = mean of r_i r_j over pairs of elements with a node in common, each r about its group's mean              (2)
     se^2 = v_n sum_n ( share of node n in one group - its share in the other )^2 + v_a / n_a + v_b / n_b           (3)
 
-Where no two elements share anything (rows of images, tables) v_n is 0 and (3) is Welch's. Two questions are asked: where
+Where no two elements share anything (rows of images, tables) v_n is 0 and (3) is Welch's. Two are asked: where
 nothing is remembered z stands above 1.64 one time in ten, above 1.96 one in twenty. This is ours, not any paper's.
 """
 
