@@ -82,6 +82,7 @@ FIXED = (  # a million interactions: no early stop, seldom a look at the validat
     "--seeds 0 --golds 2 --epochs 100 --batch-size 65536 --patience 100 --eval-every 25 --max-users 2000"
     " --methods retrain row_reset finetune mmrecun mmrecun_calibrated"
 )
+FIXED_EPOCHS = "--epochs 140 --patience 140 --eval-every 139"  # of the original and of every gold
 NOISE = (  # fixed epochs: with early stopping a network hardly learns labels that are wrong
     "--kind label_noise --epochs 60 --patience 60 --eval-every 59 --golds 2"
     " --methods retrain finetune gradient_ascent ssd duck salun del d2dgn_calibrated"
@@ -177,12 +178,19 @@ SWEEPS = (
         )
         for kind in ("user", "interaction")
     ),
-    Sweep(
-        "posters-lightgcn-fixed",
-        "ml_posters",
-        f"--model lightgcn --kind interaction {REPORTED} --epochs 140 --patience 140 --eval-every 139"
-        " --methods retrain finetune mmrecun mmrecun_calibrated",
-        "MovieLens with posters, 5 % single interactions, LightGCN on one fixed schedule",
+    *(
+        Sweep(
+            f"posters-lightgcn-fixed{end}",
+            "ml_posters",
+            f"--model lightgcn --kind {kind} {FIXED_EPOCHS} {REPORTED} --methods retrain {reset}finetune mmrecun"
+            " mmrecun_calibrated",
+            f"MovieLens with posters, 5 % {what}, LightGCN on one fixed schedule",
+        )
+        for end, kind, what, reset in (
+            ("", "interaction", "single interactions", ""),
+            ("-user", "user", "users", "row_reset "),
+            ("-user_item", "user_item", "users and items", "row_reset "),
+        )
     ),
     Sweep(
         "posters-poison",
