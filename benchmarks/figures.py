@@ -62,6 +62,7 @@ SERIES = {  # benchmarks without a single request: what made the rows, and their
     "stream-cora": (f"{STREAM} --data cora --buffer 200 --methods uniclun er only_new", cifar10_stream.COLUMNS),
     "stream-cifar10": (f"{STREAM} --methods uniclun er --epochs 5", cifar10_stream.COLUMNS),
     "clinc": ("clinc --seeds 2 3 4", clinc.COLUMNS),  # seed 1 was seen while the warm start was chosen
+    "banking77": ("clinc --data banking77 --seeds 2 3 4", clinc.COLUMNS),
 }
 
 
