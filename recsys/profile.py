@@ -129,7 +129,8 @@ class Profile:
         if self.held.shape[1]:  # held-out pairs of the same users: random pairs would flatter every model
             unseen = self._belief(self.held)
             found["all", "mia_auc_same_users"] = base.auc(own, unseen)
-            found["all", "mia_tpr_at_1pct_fpr_same_users"] = tpr_at_1pct_fpr(own, unseen)
+            if len(unseen) >= 100:  # else one per cent of them is nobody
+                found["all", "mia_tpr_at_1pct_fpr_same_users"] = tpr_at_1pct_fpr(own, unseen)
         return found
 
     def apart(self, other: Profile) -> dict[tuple[str, str], float]:

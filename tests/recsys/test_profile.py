@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -55,7 +53,7 @@ def test_membership_is_also_asked_at_a_hundredth_of_false_alarms():
     figures = Profile.of(torch.ones(2, 1), known, split, test, None).figures()
     assert figures["all", "mia_tpr_at_1pct_fpr_same_users"] == 0.25
     few, others = world("user")
-    assert math.isnan(Profile.of(USER, ITEM, few, others, None).figures()["all", "mia_tpr_at_1pct_fpr_same_users"])
+    assert ("all", "mia_tpr_at_1pct_fpr_same_users") not in Profile.of(USER, ITEM, few, others, None).figures()
 
 
 def test_a_model_is_at_no_distance_from_itself_and_at_all_of_it_from_its_reverse():
