@@ -23,6 +23,7 @@ SEED_NOISE = 0.015  # of recall@20; half of it for ndcg@20
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # MGCN trains for minutes
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_model_reaches_its_reference_level_by_its_defaults(name, data_root):
     if not (data_root / "ml_posters").is_dir():
