@@ -22,6 +22,8 @@ from graphforget.strangers import labelled_rows
 from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
+USUAL = "d2dgn_calibrated"
+
 
 class Forgotten(NamedTuple):
     """What :func:`unlearn` returns.
@@ -47,15 +49,19 @@ def unlearn(
     edges: Tensor | Sequence[Sequence[int]] | None = None,
     nodes: Tensor | Sequence[int] | None = None,
     samples: Tensor | Sequence[int] | None = None,
-    method: str | Unlearner = "d2dgn_calibrated",
+    users: Tensor | Sequence[int] | None = None,
+    items: Tensor | Sequence[int] | None = None,
+    interactions: Tensor | Sequence[Sequence[int]] | None = None,
+    method: str | Unlearner | None = None,
     task: str | Task[Any] | None = None,
     held_out: Any = None,
     seed: int = 0,
 ) -> Forgotten:
-    """Unlearn edges, nodes, samples or a request from a trained model.
+    """Unlearn edges, nodes, samples, users, items, interactions or a request from a trained model.
 
     Args:
-        model: the trained model, left untouched: ``model(x, edge_index) -> [N, d]``, or of rows ``model(x) -> [B, C]``.
+        model: the trained model, left untouched: ``model(x, edge_index) -> [N, d]``, of rows ``model(x) -> [B, C]``, of
+            a bipartite graph ``model(graph) -> (users [U, d], items [I, d])``.
         data: what it was trained on: a Graph, PyG Data or HeteroData, a DGL graph, a scipy matrix, a networkx graph; of
             rows Samples, a pair (x, y) or a Dataset of such pairs.
         request: what to forget; or name ``edges``, ``nodes`` or ``samples``, or set ``edge_forget_mask`` /
@@ -63,9 +69,13 @@ def unlearn(
         edges: [2, n] pairs.
         nodes: [n] ids.
         samples: [n] row ids.
-        method: catalog key, for its usual settings, or a configured method.
-        task: ``link``, ``node``, ``image``, ``regression`` or a configured task; None takes ``link`` for a graph, and
-            for rows what their targets are.
+        users: [n] rows of a bipartite graph.
+        items: [n] columns of it.
+        interactions: [2, n] (user, item) pairs of it.
+        method: catalog key, for its usual settings, or a configured method; None takes ``d2dgn_calibrated``, for a
+            bipartite graph ``mmrecun_calibrated``.
+        task: ``link``, ``node``, ``recommend``, ``image``, ``regression`` or a configured task; None takes ``link`` for
+            a graph, ``recommend`` for a bipartite one, and for rows what their targets are.
         held_out: validation data, never trained on: data of the same kind, [2, m] true edges (link), or a tensor, array
             or list of [m] ids of nodes or rows in ``data``. Calibration and retraining need it.
         seed: of everything random.
@@ -83,10 +93,14 @@ def unlearn(
         (10, 'Data')
     """
     if row_interop.is_rows(data):
-        return _of_rows(model, data, _named(request, sample=samples), method, task, held_out, seed)
+        asked = _named(request, sample=samples, user=users, item=items, interaction=interactions)
+        return _of_rows(model, data, asked, method or USUAL, task, held_out, seed)
     graph = interop.to_graph(data)
-    runs = catalog.task(task or "link")() if task is None or isinstance(task, str) else task
-    asked = _named(request, edge=edges, node=nodes) or interop.request_from_masks(data)
+    usual = "recommend" if graph.bipartite else "link"
+    runs = catalog.task(task or usual)() if task is None or isinstance(task, str) else task
+    method = method or ("mmrecun_calibrated" if graph.bipartite else USUAL)
+    named = _named(request, edge=edges, node=nodes, user=users, item=items, interaction=interactions)
+    asked = named or interop.request_from_masks(data)
     held_out = _ids(held_out)
     view = _held_out(graph, held_out)
     if isinstance(held_out, Tensor) and held_out.dim() == 1 and view.node_mask is not None:

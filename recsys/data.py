@@ -150,7 +150,7 @@ def to_splits(data: Interactions, *, seed: int = 0) -> Splits[Graph]:
         seed: of the draws.
 
     Raises:
-        InputError: the given parts have no train or no test part.
+        InputError: no interaction at all, or the given parts have no train or no test part.
 
     Example:
         >>> names = Vocabulary(("ann", "bob"), ("x", "y", "z"))
@@ -158,6 +158,8 @@ def to_splits(data: Interactions, *, seed: int = 0) -> Splits[Graph]:
         >>> [part.edge_index.T.tolist() for part in to_splits(data)]
         [[[0, 0], [1, 1]], [[0, 1]], [[1, 2]]]
     """
+    if not len(data.user):
+        raise InputError("the data hold no interaction (got a header alone); check the file")
     rng = np.random.default_rng(seed)
     if data.part is None:
         part = _held_out(data, np.zeros_like(data.user), {2: 0.1, 1: 0.1}, rng)

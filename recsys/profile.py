@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from graphforget import metrics as base
+from graphforget.attack import tpr_at_1pct_fpr
 from graphforget.forget import ForgetSplit
 from graphforget.graph import Graph
 from recsys import derived, metrics
@@ -126,7 +127,10 @@ class Profile:
         found["forget", "pair_auc"] = float((own > other).double().mean())
         found["forget", "belief"] = float(own.mean())
         if self.held.shape[1]:  # held-out pairs of the same users: random pairs would flatter every model
-            found["all", "mia_auc_same_users"] = base.auc(own, self._belief(self.held))
+            unseen = self._belief(self.held)
+            found["all", "mia_auc_same_users"] = base.auc(own, unseen)
+            if len(unseen) >= 100:  # else one per cent of them is nobody
+                found["all", "mia_tpr_at_1pct_fpr_same_users"] = tpr_at_1pct_fpr(own, unseen)
         return found
 
     def apart(self, other: Profile) -> dict[tuple[str, str], float]:

@@ -16,7 +16,7 @@ import torch
 from graphforget.errors import NotApplicable
 from graphforget.methods.finetune import go_on
 from graphforget.unlearner import Job, Unlearned, Unlearner
-from recsys.tables import gone, reset_rows, tables, withdrawn
+from recsys.tables import gone, of_modality, reset_rows, tables, withdrawn
 from recsys.task import Recommendation
 
 
@@ -64,8 +64,9 @@ def redraw(job: Job) -> list[str]:
     fresh = dict(new.named_parameters())
     with torch.no_grad():
         for name, parameter, side in tables(job.model, data.size):
-            for modality, rows in lost.items():
-                if side == "item" and modality in name:
-                    parameter[rows] = fresh[name][rows].to(parameter.device)
-                    names.add(name)
+            modality = of_modality(name, data.features)
+            if side == "item" and modality in lost:
+                rows = lost[modality]
+                parameter[rows] = fresh[name][rows].to(parameter.device)
+                names.add(name)
     return sorted(names)

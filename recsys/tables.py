@@ -1,13 +1,15 @@
 """Which parameters of a recommender hold a row for each user or each item.
 
-They are found by their first dimension. Forgetting a user or an item means that its rows go back to what a model that
-never saw it has there: a draw of the initialisation, at the scale of the whole table (drawing a small table anew would
-give rows of another size).
+A model may say so itself: ``row_tables`` maps the last part of a parameter's name to ``user``, ``item`` or ``both``. Of
+any other model they are found by their first dimension. Forgetting a user or an item means that its rows go back to
+what a model that never saw it has there: a draw of the initialisation, at the scale of the whole table (drawing a small
+table anew would give rows of another size).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,12 @@ def tables(model: nn.Module, size: tuple[int, int]) -> Iterator[tuple[str, nn.Pa
     Raises:
         InputError: as many users as items, and a name that says neither.
     """
+    known: Mapping[str, str] | None = getattr(model, "row_tables", None)
     for name, parameter in model.named_parameters():
+        if known is not None:  # a linear map whose width is the number of users is no table
+            if side := known.get(name.rpartition(".")[2]):
+                yield name, parameter, side
+            continue
         rows = parameter.shape[0] if parameter.dim() == 2 else -1
         if rows == sum(size):
             yield name, parameter, "both"
@@ -94,6 +101,18 @@ def _shifted(items: Tensor, side: str, data: Graph) -> Tensor:
     if side == "user":
         return items[:0]
     return items + data.size[0] if side == "both" else items
+
+
+def of_modality(name: str, modalities: Iterable[str]) -> str | None:
+    """Which modality a parameter's name speaks of: the longest that it holds, best as a word of its own.
+
+    Example:
+        >>> of_modality("modalities.text_long.shift", ("text", "text_long")), of_modality("textrows", ("image", "text"))
+        ('text_long', 'text')
+    """
+    inside = [each for each in modalities if each in name]
+    words = [each for each in inside if re.search(rf"(?<![^\W_]){re.escape(each)}(?![^\W_])", name)]
+    return max(words or inside, key=len, default=None)
 
 
 def gone(data: Graph, retain: Graph) -> tuple[Tensor, Tensor]:

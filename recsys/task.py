@@ -120,7 +120,7 @@ class Recommendation(Task[Graph]):
         """[3, n] pairs with an item that the user has in neither context nor view.
 
         Raises:
-            InputError: a user has every item.
+            InputError: a user has every item; the message lists such users.
         """
         indptr, indices, catalogue = self._taken(context, view)
         users = pairs[0].cpu().numpy()
@@ -131,7 +131,15 @@ class Recommendation(Task[Graph]):
             else:
                 drawn = negative.structured_negatives(indptr, indices, users, len(catalogue), seed, exclude_self=False)
         except ValueError as error:
-            raise InputError(f"no negative item can be drawn: {error}; such a user teaches no preference") from error
+            full = np.flatnonzero(np.bincount(users, minlength=len(indptr) - 1) * (np.diff(indptr) >= len(catalogue)))
+            if not len(full):
+                raise InputError(f"no negative item can be drawn: {error}") from error
+            more = f" and {len(full) - 5:,} more" if len(full) > 5 else ""
+            raise InputError(
+                f"no negative item can be drawn for user {', '.join(map(str, full[:5]))}{more}, with all"
+                f" {len(catalogue):,} items: such a user teaches no preference; leave it out of the training data, or"
+                " forget it whole"
+            ) from error
         return torch.cat([pairs, torch.from_numpy(catalogue[drawn]).to(pairs.device)[None]])
 
     def _taken(self, context: Graph, view: Graph) -> tuple[IntArray, IntArray, IntArray]:

@@ -16,6 +16,7 @@ our defaults, tuned on the validation part of ml_posters; the published cl is 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from graphforget.graph import Graph
 from recsys import derived
-from recsys.models.bpr import embedding_norm
+from recsys.models.bpr import ROWS, embedding_norm
 from recsys.models.freedom import Modality, contents, modules_of
 from recsys.models.lightgcn import propagate
 from recsys.models.vbpr import named
@@ -48,6 +49,8 @@ class BM3(nn.Module):
         >>> [tuple(part.shape) for part in BM3(2, 3, {"image": 5, "text": 4})(graph)]
         [(2, 64), (3, 64)]
     """
+
+    row_tables: ClassVar[Mapping[str, str]] = ROWS
 
     def __init__(
         self,

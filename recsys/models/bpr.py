@@ -11,11 +11,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphforget.graph import Graph
+
+ROWS: Mapping[str, str] = {"user_embedding": "user", "item_embedding": "item", "shift": "item"}  # of all models here
 
 
 class BPR(nn.Module):
@@ -32,6 +37,8 @@ class BPR(nn.Module):
         >>> [tuple(part.shape) for part in BPR(2, 3)(graph)]
         [(2, 64), (3, 64)]
     """
+
+    row_tables: ClassVar[Mapping[str, str]] = ROWS
 
     def __init__(self, num_users: int, num_items: int, dim: int = 64, reg: float = 1e-2) -> None:
         super().__init__()

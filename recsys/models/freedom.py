@@ -16,7 +16,7 @@ w_v are our defaults, checked on the validation part of ml_posters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 import torch
@@ -26,7 +26,7 @@ from graphforget.errors import InputError
 from graphforget.graph import Graph
 from graphforget.sparse import Sparse, product
 from recsys import derived
-from recsys.models.bpr import ranking, rows
+from recsys.models.bpr import ROWS, ranking, rows
 from recsys.models.lightgcn import propagate
 from recsys.models.vbpr import named, raw
 
@@ -55,6 +55,8 @@ class FREEDOM(nn.Module):
         >>> [tuple(part.shape) for part in FREEDOM(2, 3, {"image": 5, "text": 4})(graph)]
         [(2, 64), (3, 64)]
     """
+
+    row_tables: ClassVar[Mapping[str, str]] = ROWS
 
     def __init__(
         self,

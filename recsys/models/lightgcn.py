@@ -10,6 +10,9 @@ The adjacency belongs to the context (:mod:`recsys.derived`), never to the model
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +20,7 @@ from graphforget import parallel
 from graphforget.graph import Graph
 from graphforget.sparse import Sparse, product
 from recsys import derived
-from recsys.models.bpr import embedding_norm, ranking, rows
+from recsys.models.bpr import ROWS, embedding_norm, ranking, rows
 
 
 def propagate(adjacency: Sparse, value: Tensor, layers: int) -> Tensor:
@@ -48,6 +51,8 @@ class LightGCN(nn.Module):
         >>> [tuple(part.shape) for part in LightGCN(2, 3)(graph)]
         [(2, 64), (3, 64)]
     """
+
+    row_tables: ClassVar[Mapping[str, str]] = ROWS
 
     def __init__(self, num_users: int, num_items: int, dim: int = 64, layers: int = 2, reg: float = 1e-4) -> None:
         super().__init__()

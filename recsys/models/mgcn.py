@@ -18,6 +18,7 @@ decays by .96 in 50 epochs. ``cl`` is our default, checked on the validation par
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from graphforget.graph import Graph
 from graphforget.sparse import product
 from recsys import derived
-from recsys.models.bpr import ranking, rows
+from recsys.models.bpr import ROWS, ranking, rows
 from recsys.models.freedom import Modality, contents, modules_of
 from recsys.models.lightgcn import propagate
 from recsys.models.vbpr import named
@@ -54,6 +55,7 @@ class MGCN(nn.Module):
     """
 
     temperature = 0.2
+    row_tables: ClassVar[Mapping[str, str]] = ROWS
 
     def __init__(
         self,

@@ -13,13 +13,14 @@ default, tuned on the validation part of ml_posters.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from graphforget.errors import InputError, unknown
 from graphforget.graph import Graph
-from recsys.models.bpr import embedding_norm, ranking
+from recsys.models.bpr import ROWS, embedding_norm, ranking
 
 
 class VBPR(nn.Module):
@@ -38,6 +39,8 @@ class VBPR(nn.Module):
         >>> [tuple(part.shape) for part in VBPR(2, 3, {"image": 5}, dim=8)(graph)]
         [(2, 16), (3, 16)]
     """
+
+    row_tables: ClassVar[Mapping[str, str]] = ROWS
 
     def __init__(
         self, num_users: int, num_items: int, widths: Mapping[str, int], dim: int = 64, reg: float = 1.0

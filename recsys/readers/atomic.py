@@ -108,11 +108,12 @@ def _tokens(path: Path, column: str, seen: Iterable[list[str]]) -> dict[str, int
 def _rows_of(table: Table, column: str, rows: Mapping[str, int], known: Path) -> Array:
     """[n] int64 rows of the tokens in a column."""
     tokens = table.cells(column)
+    if "" in tokens:
+        raise table.bad(tokens.index(""), column, "a token")
     if missing := [token for token in dict.fromkeys(tokens) if token not in rows]:
         line = tokens.index(missing[0]) + 2
-        raise InputError(
-            f"{table.path}: line {line}: unknown {column} {some(missing)}: not in {known.name}; add them there"
-        )
+        where = f"not in {known.name}; add them there" if known.is_file() else "no interaction names them; remove them"
+        raise InputError(f"{table.path}: line {line}: unknown {column} {some(missing)}: {where}")
     return np.array([rows[token] for token in tokens], dtype=np.int64)
 
 

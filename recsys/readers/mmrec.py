@@ -46,7 +46,9 @@ def read_mmrec(folder: Folder) -> Interactions:
         names = ", ".join(path.name for path in found) or "none"
         raise InputError(f"{base} must hold one .inter file (got {names}); name the folder of one data set")
     table = read_table(found[0], "\t", ("userID", "itemID", "x_label"), MMREC_HEADER)
-    user, item, part = table.ids("userID"), table.ids("itemID"), table.ids("x_label")
+    user = table.row_ids("userID", listed=(base / "u_id_mapping.csv").is_file())
+    item = table.row_ids("itemID", listed=(base / "i_id_mapping.csv").is_file())
+    part = table.ids("x_label")
     wrong = (part > 2) & (part != NO_PART)
     if wrong.any():
         raise table.bad(int(wrong.argmax()), "x_label", "0 (train), 1 (valid) or 2 (test)")

@@ -12,6 +12,7 @@ from recsys.readers.tables import (
     Folder,
     bad_line,
     existing,
+    gap,
     raw_ids,
     read_lines,
     read_table,
@@ -53,6 +54,13 @@ def read_lightgcn(folder: Folder) -> Interactions:
     if not users:
         raise InputError(f"{base}: train.txt and test.txt hold no line; get them again")
     user, item = np.concatenate(users), np.concatenate(items)
+    for kind, ids in (("user", user), ("item", item)):
+        wild = gap(ids)
+        if wild is not None and not (base / f"{kind}_list.txt").is_file():
+            raise InputError(
+                f"{base}: {kind}s must be numbered from 0 without gaps (got {int(ids.max())} among {len(ids):,} pairs);"
+                f" mend train.txt or test.txt, or list all in {kind}_list.txt"
+            )
     names = [
         raw_ids(base / f"{kind}_list.txt", "remap_id", " ", ids, base / "train.txt")
         for kind, ids in (("user", user), ("item", item))
@@ -81,8 +89,8 @@ def read_cure4rec(folder: Folder) -> Interactions:
     tables = [
         read_table(base / f"{name}.csv", ",", ("uid", "iid", "val"), "uid,iid,val[,tag]") for name in ("train", "test")
     ]
-    user = np.concatenate([table.ids("uid") for table in tables])
-    item = np.concatenate([table.ids("iid") for table in tables])
+    user = np.concatenate([table.row_ids("uid", listed=False) for table in tables])
+    item = np.concatenate([table.row_ids("iid", listed=False) for table in tables])
     part = np.repeat([0, 2], [len(table.rows) for table in tables])
     width = int(item.max(initial=-1)) + 1
     time = rating = None
@@ -95,7 +103,7 @@ def read_cure4rec(folder: Folder) -> Interactions:
             raise InputError(f"{known.path}: has no rating of {some(missing)} as (user, item); get the file again")
         place = np.array([where[pair] for pair in wanted], dtype=np.int64)
         time, rating = known.floats("tag", np.float64)[place], known.floats("val", np.float32)[place]
-        width = max(width, int(known.ids("iid").max(initial=-1)) + 1)
+        width = max(width, int(known.row_ids("iid", listed=False).max(initial=-1)) + 1)
     users, items = (tuple(map(str, range(count))) for count in (int(user.max(initial=-1)) + 1, width))
     return Interactions(user, item, Vocabulary(users, items), part, time, rating)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from graphforget.errors import InputError
 from recsys.cards import Array
 
 Folder = str | PathLike[str]
+LEAST_ROWS = 1_000  # row numbers that any file may name, however short it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,13 @@ class Table:
             raise self.bad(int((values < 0).argmax()), name, "a whole number, 0 or more")
         return values
 
+    def row_ids(self, name: str, *, listed: bool) -> Array:
+        """[n] ids that number rows from 0; without a list of them, one far above the others is a slip of the pen."""
+        values = self.ids(name)
+        if not listed and (wild := gap(values)) is not None:
+            raise self.bad(int((values >= wild).argmax()), name, f"a row number, from 0 without gaps, below {wild:,}")
+        return values
+
     def floats(self, name: str, dtype: type[np.floating[Any]]) -> Array:
         """[n] finite numbers."""
         values = self._numbers(name, dtype, "a finite number")
@@ -51,6 +60,8 @@ class Table:
 
     def _numbers(self, name: str, dtype: type[np.generic], expected: str) -> Array:
         cells = self.cells(name)
+        if grouped := [row for row, cell in enumerate(cells) if "_" in cell]:  # Python would read 1_0 as ten
+            raise self.bad(grouped[0], name, expected)
         try:
             return np.array(cells, dtype=dtype)
         except (ValueError, OverflowError):
@@ -60,6 +71,17 @@ class Table:
                 except (ValueError, OverflowError) as error:
                     raise self.bad(row, name, expected) from error
             raise
+
+
+def gap(ids: Array) -> int | None:
+    """From where on ids are no row numbers any more: as many rows would be needed as no such file has.
+
+    Example:
+        >>> gap(np.array([0, 5, 4_000_000_000])), gap(np.array([0, 5]))
+        (1300, None)
+    """
+    most = LEAST_ROWS + 100 * len(ids)
+    return most if int(ids.max(initial=-1)) >= most else None
 
 
 def existing(folder: Folder) -> Path:
@@ -95,7 +117,7 @@ def read_table(path: Path, separator: str, required: tuple[str, ...], expected: 
         types = dict(cell.rpartition(":")[::2] for cell in header)
         known = ("token", "token_seq", "float", "float_seq")
         header = list(types) if len(types) == len(header) and set(types.values()) <= set(known) else []
-    if not header or not set(required) <= set(header):
+    if not header or not set(required) <= set(header) or len(set(header)) != len(header):
         raise InputError(
             f"{path}: line 1 must be the header {expected!r} (got {(lines or [''])[0][:80]!r}); put the header first"
         )
@@ -153,15 +175,18 @@ def matrix(path: Path, rows: int, remedy: str) -> Array:
     """[rows, F] finite float32."""
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, BadZipFile) as error:
         raise InputError(
             f"{path}: cannot be read as a numeric array ({error}); save it again with numpy.save"
         ) from error
-    if values.ndim != 2 or values.dtype.kind not in "fiu":
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path}: must hold one array (got an archive of several); save the one with numpy.save")
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.shape[1]:
         raise InputError(f"{path}: must be a numeric matrix [items, F] (got {values.dtype} {list(values.shape)})")
     if len(values) != rows:
         raise InputError(f"{path}: must have {rows:,} rows (got {len(values):,}), {remedy}")
-    return finite(path, values.astype(np.float32, copy=False))  # float16 overflows in sums
+    with np.errstate(over="ignore"):  # what float32 cannot hold is named as infinity
+        return finite(path, values.astype(np.float32, copy=False))  # float16 overflows in sums
 
 
 def finite(path: Path, values: Array) -> Array:

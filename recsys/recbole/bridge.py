@@ -34,10 +34,18 @@ from recsys.recbole.request import Forgotten, resolve
 from recsys.recbole.wrap import Wrapped, check_size, clear_caches
 from recsys.task import RECIPE, Recommendation
 
-METHODS = {
+METHODS = {  # those that keep the architecture; RecEraser gives an ensemble, which RecBole cannot load
     "row_reset": ("recsys.row_reset", "RowReset"),
     "retrain": ("graphforget.methods.retrain", "Retrain"),
     "finetune": ("graphforget.methods.finetune", "FineTune"),
+    "mmrecun": ("recsys.mmrecun", "MMRecUN"),
+    "mmrecun_calibrated": ("recsys.mmrecun_calibrated", "CalibratedMMRecUN"),
+    "rrl": ("recsys.rrl", "RRL"),
+    "scif": ("recsys.scif", "SCIF"),
+    "amnesiac": ("recsys.amnesiac", "Amnesiac"),
+    "gradient_ascent": ("graphforget.methods.gradient_ascent", "GradientAscent"),
+    "d2dgn": ("graphforget.methods.d2dgn", "D2DGN"),
+    "d2dgn_calibrated": ("graphforget.methods.d2dgn_calibrated", "CalibratedD2DGN"),
 }
 
 
@@ -86,7 +94,7 @@ def unlearn(
     items: Iterable[str] | None = None,
     interactions: Iterable[tuple[str, str]] | None = None,
     features: Mapping[str, Iterable[str]] | None = None,
-    method: str | Unlearner = "row_reset",
+    method: str | Unlearner | None = None,
     task: Task[Any] | None = None,
     skip_missing: bool = False,
     seed: int = 0,
@@ -102,7 +110,8 @@ def unlearn(
         items: raw tokens.
         interactions: (user, item) pairs of raw tokens.
         features: modality -> raw tokens of items whose features go (a withdrawn licence); only our own models read any.
-        method: a name in ``METHODS`` or any Unlearner.
+        method: a name in ``METHODS`` or any Unlearner; None takes ``row_reset``, and where single interactions go,
+            which have no row of their own, ``mmrecun_calibrated``.
         task: how such models run; None takes learning rate, batch size and weight decay of the config.
         skip_missing: leave out tokens that the data does not know, instead of raising.
         seed: of everything random.
@@ -111,10 +120,10 @@ def unlearn(
         InputError: an unsupported or foreign model, unknown tokens, or an empty request; nothing was changed.
     """
     data = (train_data, valid_data, test_data)
-    forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
-    if forgotten.features and not isinstance(model, Own):
+    if features and not isinstance(model, Own):
         raise InputError(f"{type(model).__name__} of RecBole reads no item features; nothing has to be unlearned")
-    chosen = _method(method)
+    forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
+    chosen = _method(method or ("mmrecun_calibrated" if forgotten.pairs.shape[1] else "row_reset"))
     train, valid = dataset_of(train_data), dataset_of(valid_data)
     config = train.config
     with compatible():
@@ -253,6 +262,11 @@ def _request(forgotten: Forgotten, dataset: Any, graph: Graph) -> ForgetRequest:
 
 def _method(method: str | Unlearner) -> Unlearner:
     if isinstance(method, Unlearner):
+        if not method.drop_in:
+            raise InputError(
+                f"{type(method).__name__} returns another kind of model, which RecBole cannot load (got it as method); "
+                "choose a method that keeps the architecture"
+            )
         return method
     if method not in METHODS:
         raise unknown("method", method, METHODS)

@@ -101,11 +101,9 @@ def save(result: Result, path: str | PathLike[str], data_folder: str | PathLike[
     Raises:
         InputError: the checkpoint is there already, or the folder is not empty.
     """
-    target = Path(path).absolute()
+    target = writable(path)
     name = str(result.config["dataset"])
     data = Path(data_folder).absolute() if data_folder else target.parent / f"{target.stem}-data" / name
-    if target.exists():
-        raise InputError(f"there is a file {str(target)!r} already; name a new one")
     train, valid = dataset_of(result.train_data), dataset_of(result.valid_data)
     test = without_rows(train) if result.test_data is None else dataset_of(result.test_data)
     values = copy.deepcopy(dict(result.config.final_config_dict))
@@ -117,6 +115,23 @@ def save(result: Result, path: str | PathLike[str], data_folder: str | PathLike[
         trainer = quiet_trainer(config, result.model)
         trainer._save_checkpoint(-1, verbose=False, saved_model_file=str(target))
     return data
+
+
+def writable(path: str | PathLike[str]) -> Path:
+    """The absolute path of a checkpoint that does not exist yet.
+
+    Raises:
+        InputError: there is such a file.
+
+    Example:
+        >>> writable("/dev/null")
+        Traceback (most recent call last):
+        graphforget.errors.InputError: there is a file '/dev/null' already; name a new one
+    """
+    target = Path(path).absolute()
+    if target.exists():
+        raise InputError(f"there is a file {str(target)!r} already; name a new one")
+    return target
 
 
 def config_of(values: Mapping[str, Any], model_class: Any) -> Any:

@@ -295,6 +295,9 @@ def test_repeated_interactions_stay_in_one_part():
 def test_parts_that_cannot_be_used_are_refused():
     with pytest.raises(InputError, match=r"needs a train and a test part \(got \[\d+, 0, 0\]"):
         to_splits(interactions(part=0))
+    nothing = np.empty(0, dtype=np.int64)
+    with pytest.raises(InputError, match="hold no interaction"):
+        to_splits(Interactions(nothing, nothing, Vocabulary((), ())))
     with pytest.raises(InputError, match=r"features\['image'\] must have 30 rows \(got 29\)"):
         to_splits(replace(interactions(), features={"image": np.ones((29, 2), dtype=np.float32)}))
     with pytest.raises(InputError, match="target ids must lie in"):

@@ -43,6 +43,19 @@ def test_a_removed_users_test_rows_count_for_membership_only():
     assert profile.figures()["all", "mia_auc_same_users"] == 0.5  # 59 above and 0 below 58
 
 
+def test_membership_is_also_asked_at_a_hundredth_of_false_alarms():
+    pairs = torch.stack([torch.zeros(400, dtype=torch.int64), torch.arange(400)])
+    data = Graph(pairs[:, :200], (2, 400), bipartite=True)
+    split = ForgetSplit.of(data, ForgetRequest.of("interaction", pairs[:, :20]), data)
+    test = Graph(pairs[:, 200:], (2, 400), bipartite=True)
+    known = torch.zeros(400, 1)
+    known[:5] = 1.0  # five of the twenty forgotten stand above all that was never seen
+    figures = Profile.of(torch.ones(2, 1), known, split, test, None).figures()
+    assert figures["all", "mia_tpr_at_1pct_fpr_same_users"] == 0.25
+    few, others = world("user")
+    assert ("all", "mia_tpr_at_1pct_fpr_same_users") not in Profile.of(USER, ITEM, few, others, None).figures()
+
+
 def test_a_model_is_at_no_distance_from_itself_and_at_all_of_it_from_its_reverse():
     split, test = world()
     one, other = Profile.of(USER, ITEM, split, test, None), Profile.of(USER, -ITEM, split, test, None)

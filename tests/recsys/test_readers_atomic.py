@@ -66,6 +66,7 @@ def test_atomic_reads_the_split_and_every_modality(tmp_path):
         ({"a__inter": "user_id:token\titem_id:int\n1\t2\n"}, "line 1 must be the header"),
         ({"a__inter": "user_id:token\tuser_id:token\n1\t2\n"}, "line 1 must be the header"),
         ({"a__inter": RAW + "1\t2\n1\n"}, r"a\.inter: line 3 must have 2 cells"),
+        ({"a__inter": RAW + "u\tx\n\ty\n"}, r"a\.inter: line 3: user_id must be a token \(got ''\)"),
         ({"a__item": "item_id:token\nx\n"}, r"a\.inter: line 3: unknown item_id y: not in a\.item"),
         ({"a__user": "user_id:token\nu\nu\n"}, r"a\.user: user_id must be unique \(got u more than once\)"),
         ({"a__itemvis": "vid:token\tv:float\nx\t1\n"}, r"a\.itemvis: line 1 must be 'vid:token\\tvis_emb:float_seq'"),

@@ -60,6 +60,12 @@ def test_mmrec_takes_raw_ids_and_items_without_interactions_from_the_mapping(mmr
         (INTER.replace("4.5", "nan"), r"line 2: rating must be a finite number \(got 'nan'\)"),
         (INTER.replace("4.5", "good"), r"line 2: rating must be a finite number \(got 'good'\)"),
         (INTER.replace("1\t0", "\n1\t0"), r"line 3 must have 5 cells"),
+        (INTER.replace("1\t2\t5", "1\t1_0\t5"), r"line 4: itemID must be a whole number, 0 or more \(got '1_0'\)"),
+        (
+            INTER.replace("1\t2\t5", "4000000000\t2\t5"),
+            r"line 4: userID must be a row number, from 0 without gaps, below 1,300 \(got '4000000000'\)",
+        ),
+        (INTER.replace("timestamp", "rating"), r"line 1 must be the header"),
     ],
 )
 def test_mmrec_names_the_line_that_is_broken(mmrec, text, message):

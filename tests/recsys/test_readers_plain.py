@@ -29,6 +29,18 @@ def test_lightgcn_names_the_line_that_is_broken(tmp_path, line):
         read_lightgcn(tmp_path)
 
 
+def test_numbers_far_above_all_others_are_refused(tmp_path):
+    """A slip of the pen would otherwise ask for as many rows as no machine holds."""
+    lay(tmp_path, train__txt="0 1\n1 4000000000\n", test__txt="0 2\n")
+    with pytest.raises(
+        InputError, match=r"items must be numbered from 0 without gaps \(got 4000000000 among 3 pairs\)"
+    ):
+        read_lightgcn(tmp_path)
+    lay(tmp_path, train__csv="uid,iid,val\n1,0,1\n4000000000,3,1\n", test__csv="uid,iid,val\n0,0,1\n")
+    with pytest.raises(InputError, match=r"train\.csv: line 3: uid must be a row number"):
+        read_cure4rec(tmp_path)
+
+
 def test_lightgcn_needs_both_files_with_something_in_them(tmp_path):
     lay(tmp_path, train__txt="")
     with pytest.raises(InputError, match=r"test\.txt is missing"):

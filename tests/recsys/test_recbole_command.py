@@ -47,6 +47,26 @@ def test_users_are_forgotten_and_the_unknown_only_skipped_when_asked(done, tmp_p
     assert not any((dataset.inter_feat[field] == number).any() for field, number in gone.items())
 
 
+def test_a_single_interaction_is_forgotten_and_what_cannot_be_is_answered(done, tmp_path):
+    dataset = load(done.checkpoint).train_data.dataset
+    pair = [int(dataset.inter_feat[field][0]) for field in ("user_id", "item_id")]
+    names = [str(dataset.id2token(field, number)) for field, number in zip(("user_id", "item_id"), pair, strict=True)]
+    out = tmp_path / "new.pth"
+    served = call(done.checkpoint, out, "--interaction", ",".join(names))
+    assert served.exit_code == 0, served.output
+    left = load(out).train_data.dataset.inter_feat
+    assert not ((left["user_id"] == pair[0]) & (left["item_id"] == pair[1])).any()
+    for words, message in (
+        (("--interaction", names[0]), "--interaction must be USER,ITEM"),
+        (("--feature", f"image,{names[1]}"), "BPR of RecBole reads no item features"),
+    ):
+        refused = call(done.checkpoint, tmp_path / "other.pth", *words)
+        assert refused.exit_code == 2
+        assert message in " ".join(refused.output.split())
+    again = CliRunner().invoke(app, ["no.pth", str(out), "--user", "3"])
+    assert "there is a file" in " ".join(again.output.split())  # said before anything is read or trained
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

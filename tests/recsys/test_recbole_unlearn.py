@@ -9,9 +9,11 @@ import torch
 
 pytest.importorskip("recbole", reason="needs RecBole: pip install --no-deps recbole==1.2.1")
 
-from graphforget.errors import InputError, UnknownName
+from graphforget.errors import InputError, NotApplicable, UnknownName
 from graphforget.methods.retrain import Retrain
 from recsys.recbole import compatible, evaluate, load, save, unlearn
+from recsys.recbole.bridge import METHODS
+from recsys.receraser import RecEraser
 from tests.recsys.recbole_small import QUICK, TASK, rows, run, tokens, write_small
 from tests.small import same_random_state
 
@@ -95,6 +97,24 @@ def test_the_default_method_draws_the_rows_of_the_forgotten_anew(whole):
     moved = (new - old).norm(dim=1)
     assert moved[3] > 2 * moved[[1, 2, 4, 5, 6]].max()
     assert evaluate(found.model, found.train_data, found.test_data)["recall@10"] > 0
+
+
+def test_single_interactions_go_by_the_default_and_by_every_name(whole):
+    user, item = next(iter(sorted(rows(whole.train.dataset))))
+    pair = (*tokens(whole, user), *tokens(whole, item, field="item_id"))
+    given = (whole.model, whole.train, whole.valid)
+    found = unlearn(*given, interactions=[pair], task=TASK)
+    assert (user, item) not in rows(found.dataset)
+    assert "delta_mean" in found.record  # of mmrecun_calibrated
+    for name in sorted({*METHODS} - {"row_reset", "mmrecun_calibrated"}):
+        assert (user, item) not in rows(unlearn(*given, interactions=[pair], method=name, task=TASK).dataset)
+    with pytest.raises(NotApplicable, match="use mmrecun_calibrated"):
+        unlearn(*given, interactions=[pair], method="row_reset", task=TASK)
+
+
+def test_a_method_with_another_kind_of_product_is_refused_before_it_trains(whole):
+    with pytest.raises(InputError, match="RecEraser returns another kind of model, which RecBole cannot load"):
+        unlearn(whole.model, whole.train, whole.valid, users=tokens(whole, 3), method=RecEraser(), task=TASK)
 
 
 def test_a_second_request_goes_on_from_the_first(whole, result):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -8,8 +10,11 @@ from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.fresh import fresh
 from graphforget.graph import Graph
+from graphforget.train import Recipe
 from recsys.mmrecun_calibrated import CalibratedMMRecUN
+from recsys.models import MODELS, build
 from recsys.models.bpr import BPR
+from recsys.row_reset import RowReset
 from recsys.tables import gone, reset_rows, tables, take_peers_rows, withdrawn
 from recsys.task import Recommendation
 from tests.recsys.small import checkerboard
@@ -53,6 +58,35 @@ def test_as_many_users_as_items_needs_a_name():
         list(tables(model, (4, 4)))
     named = nn.ParameterDict({"item_table": torch.ones(4, 2)})
     assert [side for _, _, side in tables(named, (4, 4))] == ["item"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", [(8, 8), (8, 12), (12, 8)])
+def test_our_models_say_themselves_what_their_rows_are(name, size):
+    """As many users as items, or as many as a linear map is wide, confuses nobody: no map is drawn anew."""
+    features = {"image": torch.ones(size[1], 8), "text": torch.ones(size[1], 3)}
+    data = Graph(torch.tensor([[0, 1], [0, 2]]), size, bipartite=True, features=features)
+    model = build(name, data, dim=8)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    reset_rows(model, fresh(model, 3), data, torch.tensor([1]), torch.tensor([2]))
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    assert changed == {"user_embedding", "item_embedding"}
+    sides = {side for _, _, side in tables(model, size)}
+    assert sides == {"user", "item"}
+
+
+def test_a_withdrawn_modality_leaves_the_table_of_another_of_a_longer_name():
+    features = {"text": torch.ones(6, 3), "text_long": torch.ones(6, 4)}
+    data = replace(checkerboard(8, 6), features=features)
+    model = build("freedom", data, dim=4)
+    with torch.no_grad():
+        for part in model.modalities.values():
+            part.shift.fill_(7.0)
+    split = ForgetSplit.of(data, ForgetRequest.of("modality:text", [2]), data)
+    found = RowReset(epochs=1, lr=1e-9).unlearn(model, Recommendation(recipe=Recipe(epochs=1, batch_size=64)), split)
+    assert found.record["reset"] == ["modalities.text.shift"]
+    assert float(found.model.modalities["text"].shift[2].abs().max()) < 1
+    assert float(found.model.modalities["text_long"].shift.min()) > 6
 
 
 def test_a_model_without_such_rows_is_refused():
