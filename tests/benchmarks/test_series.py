@@ -66,6 +66,15 @@ def test_what_cannot_be_run_is_said_in_one_line(run, flags, message, capsys, tmp
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_buffer_that_is_too_small_is_refused_before_anything_is_trained(tmp_path, capsys):
+    flags = ["--data", "digits_images", "--model", "mlp", "--buffer", "7", "--seeds", "5", "--cache", str(tmp_path)]
+    assert cifar10_stream.main(flags) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "an element of each of 8 classes (got buffer=7)" in said
+    assert "joint" not in said
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("run", [cifar10_stream.main, letters.main, clinc.main])
 def test_help_has_an_example(run, capsys):
     with pytest.raises(SystemExit) as status:

@@ -204,6 +204,26 @@ def test_a_data_frame_is_taken_as_it_is():
     assert table.column("kind").tolist() == [1, 0, 1]
 
 
+def test_what_a_data_frame_lacks_is_found_in_every_kind_of_column():
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    some = {
+        "text": pandas.array(["x", None, "y"], dtype="string"),
+        "text of pandas 3": ["x", None, "y"],
+        "number": pandas.array([1, None, 2], dtype="Int64"),
+        "category": pandas.Categorical(["x", None, "y"]),
+        "day": pandas.to_datetime(["2020-01-01", None, "2020-01-03"]),
+        "time": pandas.to_timedelta([1, None, 2], unit="h"),
+        "truth": pandas.array([True, None, False], dtype="boolean"),
+    }
+    for kind, column in some.items():
+        with pytest.raises(InputError, match=f"column '{kind}' holds 1 missing"):
+            Table.of(pandas.DataFrame({kind: column, "b": range(3)}))
+        with pytest.raises(InputError, match=f"column '{kind}' holds no value at all; leave it out"):
+            Table.of(pandas.DataFrame({kind: pandas.Series(column)[[1, 1]].to_numpy(), "b": range(2)}))
+    days = Table.of(pandas.DataFrame({"day": some["day"][[0, 2]], "b": range(2)}))
+    assert days.column("day")[1] > days.column("day")[0]
+
+
 @pytest.mark.parametrize(("name", "shape"), [("adult", (48842, 15)), ("german", (1000, 21)), ("concrete", (1030, 9))])
 def test_real_tables_have_their_counts(data_root, name, shape):
     table = load_table(name, data_root)
