@@ -187,7 +187,7 @@ def levels_of(table: Table) -> dict[str, FloatArray]:
 def _missing(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """[n] which values are None, NaN, NaT or pandas' NA, which is neither equal to itself nor not."""
     if array.dtype.kind in "mM":
-        return np.isnat(array)
+        return np.asarray(np.isnat(array), dtype=bool)
     if array.dtype.kind != "O":
         return np.zeros(len(array), dtype=bool)  # numbers: the table itself looks
     return np.array([_absent(value) for value in array.tolist()], dtype=bool)
