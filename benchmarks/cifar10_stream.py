@@ -102,6 +102,11 @@ def run(flags: Any) -> list[dict[str, Any]]:
 
     def measure(method: str, seed: int) -> series.Runs:
         now = world(flags.data, flags.data_root, flags.joint_epochs, seed)
+        most = sum(len(part) for part in now.parts[:-1])
+        if flags.buffer < most:
+            raise InputError(
+                f"--buffer must hold an element of each of {most} classes (got buffer={flags.buffer}); give it more"
+            )
         joints = [joint(flags, now, seed, k) for k in range(JOINTS)]
         return of_joints(now, joints) if method == "joint" else of_learner(flags, method, now, joints, seed)
 

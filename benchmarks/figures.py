@@ -58,6 +58,7 @@ SPEED = (
 STREAM = "cifar10_stream"
 SERIES = {  # benchmarks without a single request: what made the rows, and their columns
     "letters": ("letters", letters.COLUMNS),
+    "letters-mnist": ("letters --data mnist", letters.WIDER),
     "stream-digits": (f"{STREAM} --data digits_images --model mlp --buffer 200", cifar10_stream.COLUMNS),
     "stream-cora": (f"{STREAM} --data cora --buffer 200 --methods uniclun er only_new", cifar10_stream.COLUMNS),
     "stream-cifar10": (f"{STREAM} --methods uniclun er --epochs 5", cifar10_stream.COLUMNS),

@@ -172,9 +172,11 @@ def _index(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise InputError(f"{path} holds no model_index.json; name the folder that save_pretrained wrote")
     try:
-        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        index: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{file} is not JSON ({error})") from error
+    if not isinstance(index, dict):
+        raise InputError(f"{file} must name the pipeline's parts (got a {type(index).__name__}); save it again")
     parts = {name: part for name, part in index.items() if isinstance(part, list) and part and part[0] is not None}
     for name, what in (
         ("scheduler", "a noise scheduler, such as DDPMScheduler"),

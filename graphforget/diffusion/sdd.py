@@ -5,9 +5,11 @@
     loss = || stopgrad(eps(z_t, null)) - eps(z_t, c) ||^2          both of the student
     teacher <- decay teacher + (1 - decay) student                 after each step; the teacher is returned
 
-z_t is drawn from the *teacher*, with guidance. Written from the equations (the authors' code, nannullna/safe-diffusion,
-has no licence and was not copied). With its decay .999 and 1,500 steps the returned teacher is still .999^1500 = 22 %
-original; our shorter runs take .98 (our default), as are learning rate, steps and batch. Gradients are clipped at 1.
+z_t is drawn from the *teacher*, with guidance. Concepts are labels here: z_t is of one of them, where the authors' code
+joins the words of all, and each image of a step has a concept at random, where theirs takes one a step in turn.
+Written from the equations (the authors' code, nannullna/safe-diffusion, has no licence and was not copied). With its
+decay .999 and 1,500 steps the returned teacher is still .999^1500 = 22 % original; our shorter runs take .98 (our
+default), as are learning rate, steps and batch. Gradients are clipped at 1.
 ``source="data"`` takes noised rows of the retained for z_t, which is faster and not the paper's.
 """
 

@@ -54,7 +54,7 @@ def dynamic_image(clips: Tensor, *, form: str = "rank", top: float = 255.0) -> T
     """Turn clips into one image each.
 
     Args:
-        clips: [..., T, C, H, W].
+        clips: [..., T, C, H, W]; whole numbers are taken as float32.
         form: ``rank`` or ``linear``.
         top: each image is scaled to [0, top].
 
@@ -62,7 +62,7 @@ def dynamic_image(clips: Tensor, *, form: str = "rank", top: float = 255.0) -> T
         [..., C, H, W]; 0 where a clip stands still.
 
     Raises:
-        InputError: fewer than four axes, or one frame.
+        InputError: fewer than four axes, one frame, or NaN.
 
     Example:
         >>> clip = torch.stack([torch.zeros(1, 2, 2), torch.ones(1, 2, 2).tril()])
@@ -71,7 +71,10 @@ def dynamic_image(clips: Tensor, *, form: str = "rank", top: float = 255.0) -> T
     """
     if clips.dim() < 4:
         raise InputError(f"clips must be [..., T, C, H, W] (got {list(clips.shape)})")
+    clips = clips if clips.is_floating_point() else clips.float()
     weights = coefficients(clips.shape[-4], form).to(clips)
+    if not bool(torch.isfinite(clips).all()):
+        raise InputError(f"clips hold NaN or infinity (got {list(clips.shape)}); remove or fill such frames")
     moved = clips - clips[..., :1, :, :, :]  # the weights sum to 0: what stands still is 0 without rounding
     found = (moved * weights[:, None, None, None]).sum(-4)
     flat = found.flatten(-3)

@@ -85,11 +85,11 @@ class Table:
         arrays, levels, named = [], {}, set(categorical)
         for name, column in columns.items():
             array = np.asarray(column)
+            lost = _missing(array)
+            if lost.any():
+                count = f"{int(lost.sum())} missing values; fill or drop such rows"
+                raise InputError(f"column {name!r} holds {'no value at all; leave it out' if lost.all() else count}")
             if array.dtype.kind in "OUS" and not _numeric(array):
-                lost = np.array([value is None or value != value for value in array.tolist()])
-                if lost.any():
-                    of_all = "no value at all; leave it out" if lost.all() else f"{int(lost.sum())} missing values"
-                    raise InputError(f"column {name!r} holds {of_all}")
                 found, codes = np.unique(array.astype(str), return_inverse=True)
                 levels[str(name)] = tuple(found.tolist())
                 named.add(str(name))
@@ -182,6 +182,22 @@ def levels_of(table: Table) -> dict[str, FloatArray]:
         name: np.unique(column) if name in table.categorical else np.array([column.min(), column.max()])
         for name, column in zip(table.names, table.values.T, strict=True)
     }
+
+
+def _missing(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """[n] which values are None, NaN, NaT or pandas' NA, which is neither equal to itself nor not."""
+    if array.dtype.kind in "mM":
+        return np.asarray(np.isnat(array), dtype=bool)
+    if array.dtype.kind != "O":
+        return np.zeros(len(array), dtype=bool)  # numbers: the table itself looks
+    return np.array([_absent(value) for value in array.tolist()], dtype=bool)
+
+
+def _absent(value: Any) -> bool:
+    try:
+        return value is None or not bool(value == value)
+    except TypeError:
+        return True
 
 
 def _numeric(array: npt.NDArray[Any]) -> bool:

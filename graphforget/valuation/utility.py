@@ -57,7 +57,7 @@ class Utility:
         worth: ([n] bool members, seed) -> u.
 
     Raises:
-        InputError: no players; or, when asked, a utility that is NaN or infinite.
+        InputError: no players; or, when asked, a utility that is no number, NaN or infinite.
 
     Example:
         >>> u = Utility(3, lambda members, seed: float(members.sum()))
@@ -80,7 +80,13 @@ class Utility:
         key = np.packbits(members).tobytes(), seed
         if key not in self._known:
             start = time.perf_counter()
-            value = float(self.worth(members, seed))
+            said = self.worth(members, seed)
+            try:
+                value = float(said)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"the utility must be a finite number (got {type(said).__name__}); return one, as a float"
+                ) from error
             if not np.isfinite(value):
                 raise InputError(
                     f"the utility must be a finite number (got {value} for {int(members.sum())} of {self.players}"

@@ -29,7 +29,7 @@ def angles(seed: int, sample: int, *, queries: int = 300) -> tuple[Seen, Seen, t
     return Seen(x, layer, None, torch.arange(queries)), Seen(many, layer, None, torch.arange(sample)), true
 
 
-@pytest.mark.parametrize(("sample", "least"), [(1000, 0.97), (20_000, 0.995)])
+@pytest.mark.parametrize(("sample", "least"), [(1000, 0.99), (20_000, 0.999)])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_estimate_ranks_as_the_angle_does(sample, least, seed):
     pool, many, true = angles(seed, sample)

@@ -57,6 +57,7 @@ def test_a_method_that_diverges_is_left_out_and_named(tmp_path, capsys):
         (cifar10_stream.main, [*STREAM, "--buffer", "3", "--methods", "er", "--joint-epochs", "1"], "got buffer=3"),
         (letters.main, ["--methods", "tinyl"], "did you mean 'tinyol'"),
         (letters.main, ["--lr-scale", "0"], "must be positive"),
+        (letters.main, ["--data", "mnst"], "did you mean 'mnist'"),
         (clinc.main, ["--data", "clinc"], "did you mean 'clinc150'"),
         (clinc.main, ["--data-root", "nowhere"], "root must name a folder"),
     ],
@@ -64,6 +65,15 @@ def test_a_method_that_diverges_is_left_out_and_named(tmp_path, capsys):
 def test_what_cannot_be_run_is_said_in_one_line(run, flags, message, capsys, tmp_path):
     assert run([*flags, "--cache", str(tmp_path)]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_buffer_that_is_too_small_is_refused_before_anything_is_trained(tmp_path, capsys):
+    flags = ["--data", "digits_images", "--model", "mlp", "--buffer", "7", "--seeds", "5", "--cache", str(tmp_path)]
+    assert cifar10_stream.main(flags) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "an element of each of 8 classes (got buffer=7)" in said
+    assert "joint" not in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("run", [cifar10_stream.main, letters.main, clinc.main])
@@ -93,3 +103,22 @@ def test_all_seven_online_learners_are_in_the_published_range(data_root, tmp_pat
     assert len(found) == 7
     assert all(0.77 <= value <= 0.90 for value in found.values())
     assert found["cwr"] >= 0.83
+
+
+def test_each_rule_has_its_published_rate_and_figures():
+    for setting in letters.SETTINGS.values():
+        assert len(setting.rates) == len(setting.accuracy) == len(setting.milliseconds) == len(letters.RULES)
+    assert letters.SETTINGS["letters_accel"].accuracy[letters.RULES.index("cwr")] == 0.8847
+    assert letters.SETTINGS["mnist"].accuracy[letters.RULES.index("cwr")] == 0.957
+
+
+@pytest.mark.slow
+def test_the_last_layer_learns_four_more_digits(data_root, tmp_path):
+    """On the test file alone the figures stay up to six points under the published ones (README)."""
+    out = tmp_path / "rows.jsonl"
+    flags = ["--data", "mnist", "--methods", "tinyol_batch", "cwr", "--seeds", "2", "--data-root", str(data_root)]
+    assert letters.main([*flags, "--out", str(out), "--json"]) == 0
+    found = {(row["method"], row["metric"]): row["value"] for row in lines(out)}
+    for method in ("tinyol_batch", "cwr"):
+        assert found[method, "accuracy"] > found[method, "published"] - 0.06
+        assert found[method, "encoder"] > 0.97

@@ -90,3 +90,6 @@ def test_no_folder_no_index(tmp_path):
     (tmp_path / "model_index.json").write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
         pipelines.load(tmp_path, ["cat"])
+    (tmp_path / "model_index.json").write_text("[]")
+    with pytest.raises(InputError, match=r"must name the pipeline's parts \(got a list\)"):
+        pipelines.load(tmp_path, ["cat"])

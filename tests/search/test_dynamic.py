@@ -52,7 +52,15 @@ def test_a_sequence_of_one_frame_is_refused(count):
         dynamic_image(torch.zeros(count, 1, 4, 4))
 
 
+def test_whole_numbers_are_taken_as_numbers_and_do_not_wrap():
+    clip = torch.tensor([[3, 200, 7], [250, 1, 7], [9, 80, 7]], dtype=torch.uint8)[:, None, None]
+    for form in FORMS:
+        assert dynamic_image(clip, form=form).equal(dynamic_image(clip.float(), form=form))
+
+
 def test_other_bad_input():
+    with pytest.raises(InputError, match="NaN or infinity"):
+        dynamic_image(torch.full((3, 1, 4, 4), torch.nan))
     with pytest.raises(InputError, match=r"clips must be \[\.\.\., T, C, H, W\]"):
         dynamic_image(torch.zeros(3, 4, 4))
     with pytest.raises(InputError, match="unknown form"):

@@ -13,7 +13,7 @@ from graphforget.tabular.associations import associations, correlation_ratio, th
 from graphforget.tabular.data import load_table
 from graphforget.tabular.plots import draw_components
 from graphforget.tabular.table import Table
-from graphforget.tabular.tabsyndex import COMPONENTS, ceiling, tabsyndex
+from graphforget.tabular.tabsyndex import COMPONENTS, _pmse, ceiling, tabsyndex
 
 
 def wine_halves(data_root, state=0):
@@ -53,7 +53,9 @@ def test_the_further_fixtures_of_white_wine(data_root):
     rng = np.random.RandomState(0)
     permuted = table.rows(train_test_split(np.arange(table.size), test_size=0.5, random_state=0)[0])
     shuffled = permuted.like(np.stack([rng.permutation(column) for column in permuted.values.T], axis=1))
+    copied = permuted.rows(np.random.RandomState(0).choice(permuted.size, permuted.size))
     cases = {
+        "bootstrap copy": (permuted, copied, [0.9572, 0.9926, 0.9080, 0.9998, 0.9588, 0.9266]),
         "itself": (table, table, [0.9667, 1, 1, 1, 1, 0.8333]),
         "swapped": (second, first, [0.9395, 0.9876, 0.8262, 0.9990, 0.9133, 0.9711]),
         "state 1": (*wine_halves(data_root, 1), [0.9497, 0.9849, 0.8594, 0.9990, 0.9238, 0.9813]),
@@ -66,6 +68,14 @@ def test_the_further_fixtures_of_white_wine(data_root):
         values = [found.score, found.basic, found.corr, found.ml, found.sup, found.pmse]
         for value, want, within in zip(values, wanted, [3e-3, 1e-4, 1e-4, 5e-3, 1e-4, 5e-3], strict=True):
             assert value == pytest.approx(want, abs=within), name
+
+
+@pytest.mark.slow
+def test_pmse_does_not_depend_on_the_order_of_the_rows(data_root):
+    real, fake = wine_halves(data_root)
+    rng = np.random.default_rng(0)
+    found = [_pmse(real, fake.rows(rng.permutation(fake.size)))[0] for _ in range(8)]
+    assert max(found) - min(found) < 1e-12
 
 
 @pytest.mark.slow
@@ -202,6 +212,26 @@ def test_a_data_frame_is_taken_as_it_is():
     table = Table.of(pandas.DataFrame({"x": [1, 2, 3], "kind": ["b", "a", "b"]}))
     assert table.levels["kind"] == ("a", "b")
     assert table.column("kind").tolist() == [1, 0, 1]
+
+
+def test_what_a_data_frame_lacks_is_found_in_every_kind_of_column():
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    some = {
+        "text": pandas.array(["x", None, "y"], dtype="string"),
+        "text of pandas 3": ["x", None, "y"],
+        "number": pandas.array([1, None, 2], dtype="Int64"),
+        "category": pandas.Categorical(["x", None, "y"]),
+        "day": pandas.to_datetime(["2020-01-01", None, "2020-01-03"]),
+        "time": pandas.to_timedelta([1, None, 2], unit="h"),
+        "truth": pandas.array([True, None, False], dtype="boolean"),
+    }
+    for kind, column in some.items():
+        with pytest.raises(InputError, match=f"column '{kind}' holds 1 missing"):
+            Table.of(pandas.DataFrame({kind: column, "b": range(3)}))
+        with pytest.raises(InputError, match=f"column '{kind}' holds no value at all; leave it out"):
+            Table.of(pandas.DataFrame({kind: pandas.Series(column)[[1, 1]].to_numpy(), "b": range(2)}))
+    days = Table.of(pandas.DataFrame({"day": some["day"][[0, 2]], "b": range(2)}))
+    assert days.column("day")[1] > days.column("day")[0]
 
 
 @pytest.mark.parametrize(("name", "shape"), [("adult", (48842, 15)), ("german", (1000, 21)), ("concrete", (1030, 9))])

@@ -99,6 +99,8 @@ def test_leave_one_out_and_groups():
         (lambda: Utility(0, lambda members, seed: 0.0), "at least one player"),
         (lambda: leave_one_out(Utility(2, lambda members, seed: float("nan"))), r"finite number \(got nan for 2 of 2"),
         (lambda: exact_shapley(Utility(2, lambda members, seed: float("inf"))), "got inf"),
+        (lambda: leave_one_out(Utility(2, lambda members, seed: None)), "must be a finite number .*got NoneType"),
+        (lambda: leave_one_out(Utility(2, lambda members, seed: np.ones(2))), "must be a finite number .*got ndarray"),
         (lambda: exact_shapley(at_least(17, 3).utility), "at most 16 players"),
         (lambda: banzhaf(at_least(3, 2).utility, samples=1), "draw more samples"),
         (lambda: tmc_shapley(at_least(3, 2).utility, permutations=0), "permutations must be at least 1"),
