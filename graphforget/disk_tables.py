@@ -86,7 +86,7 @@ def map_tables(model: nn.Module, task: Sliced, size: tuple[int, int], folder: st
     for name, table in _tables(model, task, size).items():
         path = Path(folder) / f"{name}.npy"
         try:
-            array = np.load(path, mmap_mode="r+", allow_pickle=False)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError as error:
             raise InputError(f"{path} is missing; write it with write_tables()") from error
         except (ValueError, EOFError, OSError) as error:
@@ -94,7 +94,7 @@ def map_tables(model: nn.Module, task: Sliced, size: tuple[int, int], folder: st
         want = (tuple(table.shape), torch.empty(0, dtype=table.dtype).numpy().dtype)
         if (array.shape, array.dtype) != want:
             raise InputError(f"{path} must be {want[1]} {list(want[0])} (got {array.dtype} {list(array.shape)})")
-        arrays[name] = array
+        arrays[name] = np.load(path, mmap_mode="r+", allow_pickle=False)  # at once, it would fill up a file cut short
     for name, array in arrays.items():
         home, _, own = name.rpartition(".")
         parameter = nn.Parameter(torch.from_numpy(array), model.get_parameter(name).requires_grad)

@@ -84,7 +84,8 @@ def check_rows(indptr: IntArray, indices: IntArray, rows: IntArray | None = None
 @njit(cache=True, nogil=True)
 def within(indptr: IntArray, indices: IntArray, row: int) -> bool:
     """Do the slots of a row lie within the array; for other kernels, of a row there is."""
-    return 0 <= indptr[row] <= indptr[row + 1] <= len(indices)
+    inside: bool = 0 <= indptr[row] <= indptr[row + 1] <= len(indices)
+    return inside
 
 
 def check(indptr: npt.ArrayLike, indices: npt.ArrayLike, num_cols: int) -> None:
