@@ -88,8 +88,8 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
         task, model = with_tables(store, Path(target) / "tables")
     else:
         task, model = task_and_model(store)
-    arrays = store.indptr.nbytes + store.indices.nbytes + sum(value.nbytes for value in store.features.values())
-    arrays = (arrays + (4 * HIDDEN * store.num_nodes if flags.tables else 0)) / MIB
+    total = store.indptr.nbytes + store.indices.nbytes + sum(value.nbytes for value in store.features.values())
+    arrays = (total + (4 * HIDDEN * store.num_nodes if flags.tables else 0)) / MIB
     rows = []
     for method in flags.methods:
         how, reach = (METHODS | PAPERS)[method]
@@ -239,9 +239,11 @@ class Judge:
     @classmethod
     def of(cls, task: Task[Any], splits: Splits[Graph], request: int) -> Judge:
         """Train all three, on full batches; a recommender looks at some users of the held-out part only."""
-        bound = {"max_users": RANKED} if isinstance(task, Recommendation) else {}
-        every = 10 if bound else 2
-        task = replace(task, recipe=Recipe(epochs=200, patience=30, lr=5e-3, eval_every=every), **bound)
+        recipe = Recipe(epochs=200, patience=30, lr=5e-3)
+        if isinstance(task, Recommendation):
+            task = replace(task, recipe=replace(recipe, eval_every=10), max_users=RANKED)
+        else:
+            task = replace(task, recipe=recipe)
         store = Store.of(splits.train)
         split = ForgetSplit.of(splits.train, ForgetRequest.of("edge", store.sample(request, 100)), splits.val)
         _, model = task_and_model(store)

@@ -237,7 +237,7 @@ def _in_pieces(
     def rows(array: Array) -> Callable[[], Iterator[Array]]:
         return lambda: (np.asarray(array[start : start + BLOCK]) for start in range(0, len(array), BLOCK))
 
-    found = {}
+    found: dict[str, tuple[int, Callable[[], Iterable[Array]]]] = {}
     for name, given in (features or {}).items():
         array = _load(Path(given), None, None) if isinstance(given, str | Path) else np.asarray(given)
         if array.ndim != 2 or array.dtype.kind not in "iuf":
