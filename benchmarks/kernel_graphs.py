@@ -104,9 +104,23 @@ def k_hop(graph: Random) -> Iterator[Pair]:
         nodes = np.flatnonzero(mask)
         return len(nodes), matrix[nodes][:, nodes].nnz
 
+    peers: dict[str, Callable[[IntArray], tuple[int, int]]] = {"pyg": pyg, "scipy": scipy}
+    try:
+        dgl = import_dgl()
+    except MissingExtra:
+        pass
+    else:
+        made = dgl.graph((graph.edge_index[0], graph.edge_index[1]), num_nodes=graph.num_nodes)
+        made.create_formats_()
+
+        def by_dgl(seeds: IntArray) -> tuple[int, int]:
+            found = dgl.khop_in_subgraph(made, torch.from_numpy(seeds), 2)[0]  # of both directions the same
+            return found.num_nodes(), found.num_edges()
+
+        peers["dgl"] = by_dgl
     for count in (1, 100, 1000):
         ready = functools.partial(graph.nodes, count)
-        for name, peer in (("pyg", pyg), ("scipy", scipy)):
+        for name, peer in peers.items():
             yield Pair(f"k_hop_{count}", name, len(indices), ours, peer, _equal, ready)
 
 

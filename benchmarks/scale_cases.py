@@ -6,6 +6,7 @@ import argparse
 import copy
 import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,17 +15,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from torch import nn
 
 from graphforget import metrics
+from graphforget.disk_tables import map_tables
 from graphforget.forget import ForgetRequest, ForgetSplit
 from graphforget.gnn.data import load_splits
+from graphforget.gnn.gnndelete import GNNDelete
 from graphforget.gnn.models import GCN
 from graphforget.gnn.task import LinkPrediction
 from graphforget.gnn.utu import UtU
 from graphforget.graph import Graph
 from graphforget.local import Patch, unlearn_local
 from graphforget.mapped import open_store
+from graphforget.methods.d2dgn import D2DGN
 from graphforget.methods.d2dgn_calibrated import CalibratedD2DGN
 from graphforget.region import Reach
 from graphforget.splits import Splits
@@ -33,6 +38,8 @@ from graphforget.task import Task
 from graphforget.train import Recipe, descend, seeded
 from graphforget.unlearner import Unlearner
 from recsys.data import load_splits as recommendations
+from recsys.mmrecun import MMRecUN
+from recsys.mmrecun_calibrated import CalibratedMMRecUN
 from recsys.models.lightgcn import LightGCN
 from recsys.task import Recommendation
 
@@ -46,15 +53,23 @@ METHODS: dict[str, tuple[Unlearner, Reach]] = {
     "d2dgn_calibrated_quick": (replace(QUICK, trained_from=0), CLOSE),
     "d2dgn_calibrated_quick_asks": (QUICK, CLOSE),
 }
+PAPERS: dict[str, tuple[Unlearner, Reach]] = {  # measured where they are named
+    "d2dgn": (D2DGN(epochs=10), Reach()),
+    "gnndelete": (GNNDelete(epochs=50), Reach()),
+    "mmrecun": (MMRecUN(epochs=5, stop=False), Reach()),
+    "mmrecun_calibrated": (CalibratedMMRecUN(epochs=5), Reach()),
+}
 HIDDEN, OUT = 64, 32
+RANKED = 2000  # users of a recommender who are ranked for
 HELD_OUT = 2000
+PIECE = 1_000_000  # rows that are drawn at once
 MIB = 2**20
 Row = dict[str, Any]
 
 
 def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
     """Yield a row a method for one graph."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(flags.threads)
     warm_up()
     base = resident()
     if target in REAL:
@@ -62,22 +77,30 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
         store = Store.of(splits.train)
         held = splits.val.edge_index
     else:
-        name, splits = Path(target).name + ("-mapped" if flags.mapped else ""), None
+        name, splits = label(Path(target).name, flags), None
         store = open_store(target, verify=False)
         if not flags.mapped:
             store = in_memory(store)
         held = store.sample(HELD_OUT, 7)
         store = store.without(held)
-    task, model = task_and_model(store)
-    arrays = (store.indptr.nbytes + store.indices.nbytes + sum(value.nbytes for value in store.features.values())) / MIB
+    if flags.tables:
+        store = replace(store, features={})
+        task, model = with_tables(store, Path(target) / "tables")
+    else:
+        task, model = task_and_model(store)
+    total = store.indptr.nbytes + store.indices.nbytes + sum(value.nbytes for value in store.features.values())
+    arrays = (total + (4 * HIDDEN * store.num_nodes if flags.tables else 0)) / MIB
     rows = []
     for method in flags.methods:
+        how, reach = (METHODS | PAPERS)[method]
+        if (why := refusal(how, task)) and not how.unlinks:  # what only unlinks runs anywhere
+            sys.stderr.write(f"{name}: {why}; no row\n")
+            continue
         reset_peak()
         seconds, cpu, patch = [], [], None
         for turn in range(flags.repeats):
             pairs = store.sample(flags.request, 100 + turn)
             start, begun = time.perf_counter(), time.process_time()
-            how, reach = METHODS[method]
             patch = unlearn_local(how, model, task, store, pairs, held_out=held, reach=reach, seed=turn)
             seconds.append(time.perf_counter() - start)
             cpu.append(time.process_time() - begun)
@@ -91,6 +114,7 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
             "cpu_seconds": statistics.median(cpu),
             "epoch_cpu_seconds": None,
             "graph": name,
+            "threads": flags.threads,
             "arrays_mib": round(arrays, 1),
             "resident_mib": round(resident() - base, 1),
             "scope": patch.record["scope"] if patch else "none",
@@ -103,8 +127,13 @@ def measured(flags: argparse.Namespace, target: str) -> Iterator[Row]:
     for row in rows:
         row["epoch_seconds"], row["epoch_cpu_seconds"] = epoch
         if judge is not None:
-            row.update(judge.figures(*METHODS[row["method"]]))
+            row.update(judge.figures(*(METHODS | PAPERS)[row["method"]]))
         yield row
+
+
+def label(name: str, flags: argparse.Namespace) -> str:
+    """What a power-law graph is called in the rows."""
+    return name + ("-mapped" if flags.mapped else "") + ("-tables" if flags.tables else "")
 
 
 def warm_up() -> None:
@@ -122,6 +151,12 @@ def warm_up() -> None:
             unlearn_local(method, model, task, one, graph.pairs()[:, :5], held_out=more[:, 5:40], reach=reach)
 
 
+def refusal(method: Unlearner, task: Task[Any]) -> str:
+    """Why a method does not run on such a task; empty where it does."""
+    lacks = [need.__name__ for need in method.needs if not isinstance(task, need)]
+    return f"{type(method).__name__} needs a task that is {lacks[0]} (got {type(task).__name__})" if lacks else ""
+
+
 def in_memory(store: Store) -> Store:
     """The same store with its arrays read."""
     features = {name: np.array(value) for name, value in store.features.items()}
@@ -135,6 +170,27 @@ def task_and_model(store: Store) -> tuple[Task[Any], nn.Module]:
         return Recommendation(), LightGCN(*store.size)
     width = store.features["x"].shape[1] if "x" in store.features else None
     return LinkPrediction(), GCN(width, HIDDEN, OUT, num_nodes=store.num_nodes)
+
+
+def with_tables(store: Store, folder: Path) -> tuple[Task[Any], nn.Module]:
+    """A task, and a model that learns a row a node instead of reading features; the rows stay in their file."""
+    path = folder / "embedding.weight.npy"
+    if not path.exists():
+        folder.mkdir(exist_ok=True)
+        part, draw = folder / "part", np.random.default_rng(2)
+        out = open_memmap(part, "w+", np.float32, (store.num_nodes, HIDDEN))
+        for start in range(0, store.num_nodes, PIECE):
+            block = out[start : start + PIECE]
+            block[:] = draw.standard_normal(block.shape, dtype=np.float32)
+            give_back(out)
+        part.rename(path)
+    torch.manual_seed(0)
+    small, task = GCN(None, HIDDEN, OUT, num_nodes=1).state_dict(), LinkPrediction()
+    del small["embedding.weight"]
+    with torch.device("meta"):
+        model = GCN(None, HIDDEN, OUT, num_nodes=store.num_nodes)
+    model.load_state_dict(small, strict=False, assign=True)
+    return task, map_tables(model, task, store.size, folder)
 
 
 def real(name: str) -> Splits[Graph]:
@@ -182,8 +238,12 @@ class Judge:
 
     @classmethod
     def of(cls, task: Task[Any], splits: Splits[Graph], request: int) -> Judge:
-        """Train all three."""
-        task = replace(task, recipe=Recipe(epochs=200, patience=30, lr=5e-3))
+        """Train all three, on full batches; a recommender looks at some users of the held-out part only."""
+        recipe = Recipe(epochs=200, patience=30, lr=5e-3)
+        if isinstance(task, Recommendation):
+            task = replace(task, recipe=replace(recipe, eval_every=10), max_users=RANKED)
+        else:
+            task = replace(task, recipe=recipe)
         store = Store.of(splits.train)
         split = ForgetSplit.of(splits.train, ForgetRequest.of("edge", store.sample(request, 100)), splits.val)
         _, model = task_and_model(store)
@@ -191,10 +251,14 @@ class Judge:
         return cls(task, splits, split, task.fit(model, splits.train, splits.val, seed=0), (first, second))
 
     def figures(self, method: Unlearner, reach: Reach) -> Row:
-        """Unlearn in full and locally; distances on the forgotten to gold (mean of two) and between the golds."""
+        """Unlearn in full and locally; distances on the forgotten to gold (mean of two) and between the golds.
+
+        Where the method does not apply to the whole graph, ``full_refused`` says why, and its figures are None.
+        """
+        why = refusal(method, self.task)
         start = time.perf_counter()
-        full = method.unlearn(self.original, self.task, self.split, seed=0).model
-        seconds = time.perf_counter() - start
+        full = None if why else method.unlearn(self.original, self.task, self.split, seed=0).model
+        seconds = None if why else time.perf_counter() - start
         patch: Patch = unlearn_local(
             method,
             self.original,
@@ -206,18 +270,15 @@ class Judge:
             seed=0,
         )
         local = patch.onto(copy.deepcopy(self.original))
-        models = {"original": self.original, "local": local, "full": full}
-        scores = {
-            f"test_{name}": self.task.evaluate(model, self.split.retain, self.splits.test)[self.task.score_name]
-            for name, model in models.items()
-        }
-        return {
-            "floor": self.apart(*self.golds),
-            **{f"js_{name}": sum(self.apart(model, gold) for gold in self.golds) / 2 for name, model in models.items()},
-            "js_local_to_full": self.apart(local, full),
-            **scores,
-            "full_seconds": seconds,
-        }
+        found: Row = {"floor": self.apart(*self.golds)}
+        for name, model in (("original", self.original), ("local", local), ("full", full)):
+            found[f"js_{name}"] = found[f"test_{name}"] = None
+            if model is not None:
+                found[f"js_{name}"] = sum(self.apart(model, gold) for gold in self.golds) / 2
+                scores = self.task.evaluate(model, self.split.retain, self.splits.test)
+                found[f"test_{name}"] = scores[self.task.score_name]
+        found["js_local_to_full"] = None if full is None else self.apart(local, full)
+        return {**found, "full_seconds": seconds, **({"full_refused": why} if why else {})}
 
     def apart(self, one: nn.Module, other: nn.Module) -> float:
         """Mean JS of two models on the forgotten, each asked on the retained graph."""

@@ -25,7 +25,7 @@ from graphforget.errors import InputError, NotApplicable
 from graphforget.forget import ForgetRequest
 from graphforget.fresh import fresh
 from graphforget.region import Reach, Region
-from graphforget.store import IntArray, Store
+from graphforget.store import IntArray, Store, read, write
 from graphforget.task import Task
 from graphforget.unlearner import Unlearned, Unlearner, unwrap
 
@@ -77,7 +77,10 @@ class Patch:
             for name, value in self.weights.items():
                 state[name].copy_(value)
             for name, (ids, values) in self.rows.items():
-                state[name][ids.to(state[name].device)] = values.to(state[name])
+                if (array := getattr(state[name], "mapped", None)) is not None:
+                    write(array, ids.numpy(), values.to(state[name]).cpu().numpy())
+                else:
+                    state[name][ids.to(state[name].device)] = values.to(state[name])
         if self.more is not None:
             self.more(unwrap(model))
         return model
@@ -184,7 +187,7 @@ class _Part:
         def cut(times: int) -> nn.Module:
             memo: dict[int, Any] = {}
             for name, table, _ in found:  # deepcopy takes these for the copies of the tables, never copied as a whole
-                taken = table.detach()[rows[name].repeat(times).to(table.device)]
+                taken = _taken(table, rows[name].repeat(times))
                 memo[id(table)] = nn.Parameter(taken, table.requires_grad)
             for mask in masks.values():
                 memo[id(mask)] = mask[torch.from_numpy(nodes).to(mask.device)]
@@ -205,6 +208,14 @@ class _Part:
             for name, total in self.whole.items():
                 parameters[name].mul_(shrink(parameters[name], twice[name], total))
         return new
+
+
+def _taken(table: nn.Parameter, ids: Tensor) -> Tensor:
+    """[n, d] rows of a table, copied; of one in a file (``graphforget.disk_tables``) nothing else stays resident."""
+    array = getattr(table, "mapped", None)
+    if array is not None:
+        return torch.from_numpy(np.asarray(read(array, ids.numpy())))
+    return table.detach()[ids.to(table.device)]
 
 
 def shrink(drawn: Tensor, twice: Tensor, total: int) -> float:

@@ -150,32 +150,72 @@ def write_edges(
 
 
 def write_parquet(
-    path: str | Path, size: tuple[int, int], folder: str | Path, *, columns: tuple[str, str], bipartite: bool = False
+    path: str | Path,
+    size: tuple[int, int],
+    folder: str | Path,
+    *,
+    columns: tuple[str, str],
+    bipartite: bool = False,
+    features: Mapping[str, Array | str | Path] | None = None,
 ) -> Path:
     """Write the edges of a Parquet file to a folder, a row group at a time.
 
+    Args:
+        path: the file.
+        size: (num_src, num_dst).
+        folder: must not exist.
+        columns: of the sources (users) and the targets (items).
+        bipartite: user-item.
+        features: as for :func:`write_edge_list`.
+
     Raises:
         MissingExtra: pyarrow is not installed.
-        InputError: a column is missing; else as :func:`write_edges`.
+        InputError: a column is missing; else as :func:`write_edge_list`.
     """
     try:
         from pyarrow import parquet
     except ImportError as error:
         raise missing_extra("pyarrow", "parquet") from error
-    file = parquet.ParquetFile(path)
+    try:
+        file = parquet.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({error})") from error
     known = file.schema_arrow.names
     if missing := [name for name in columns if name not in known]:
         raise InputError(f"{path}: no column {missing[0]!r}; known: {known}")
 
     def pieces() -> Iterator[Array]:
         for batch in file.iter_batches(batch_size=BLOCK, columns=list(columns)):
-            yield np.stack([batch.column(name).to_numpy() for name in columns])
+            for name in columns:
+                if batch.column(name).null_count:
+                    raise InputError(f"{path}: column {name!r} holds empty cells; every edge needs both ends")
+            yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns])
 
-    return write_edges(pieces, size, folder, bipartite=bipartite)
+    return write_edges(pieces, size, folder, bipartite=bipartite, features=_in_pieces(features))
 
 
-def write_edge_list(path: str | Path, size: tuple[int, int], folder: str | Path, *, bipartite: bool = False) -> Path:
-    """Write a text file of two integers a line (further columns and lines from ``#`` on are left out) to a folder."""
+def write_edge_list(
+    path: str | Path,
+    size: tuple[int, int],
+    folder: str | Path,
+    *,
+    bipartite: bool = False,
+    features: Mapping[str, Array | str | Path] | None = None,
+) -> Path:
+    """Write a text file of two integers a line (further columns and lines from ``#`` on are left out) to a folder.
+
+    Args:
+        path: the file.
+        size: (num_src, num_dst).
+        folder: must not exist.
+        bipartite: user-item.
+        features: {"x": [N, F]} or item modalities: arrays, or the ``.npy`` files of arrays, which are read in pieces.
+
+    Raises:
+        InputError: no such file or no such line; else as :func:`write_edges`.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} is no file; name the edge list")
 
     def pieces() -> Iterator[Array]:
         with Path(path).open(encoding="utf-8") as file:
@@ -186,7 +226,24 @@ def write_edge_list(path: str | Path, size: tuple[int, int], folder: str | Path,
                 except ValueError as error:
                     raise InputError(f"{path}: every line must start with two integers (got {error})") from error
 
-    return write_edges(pieces, size, folder, bipartite=bipartite)
+    return write_edges(pieces, size, folder, bipartite=bipartite, features=_in_pieces(features))
+
+
+def _in_pieces(
+    features: Mapping[str, Array | str | Path] | None,
+) -> dict[str, tuple[int, Callable[[], Iterable[Array]]]]:
+    """The features as :func:`write_edges` takes them."""
+
+    def rows(array: Array) -> Callable[[], Iterator[Array]]:
+        return lambda: (np.asarray(array[start : start + BLOCK]) for start in range(0, len(array), BLOCK))
+
+    found: dict[str, tuple[int, Callable[[], Iterable[Array]]]] = {}
+    for name, given in (features or {}).items():
+        array = _load(Path(given), None, None) if isinstance(given, str | Path) else np.asarray(given)
+        if array.ndim != 2 or array.dtype.kind not in "iuf":
+            raise InputError(f"feature {name!r} must be numbers [N, F] (got {array.dtype} {list(array.shape)})")
+        found[name] = array.shape[1], rows(array)
+    return found
 
 
 class _Writing:

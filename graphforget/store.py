@@ -70,7 +70,10 @@ class Store:
         if not graph.undirected and not graph.bipartite:
             raise InputError("a store holds undirected or user-item graphs (got a directed one); add the reverse edges")
         if graph.edge_attrs:
-            raise InputError("a store holds graphs without edge attributes; use unlearn() instead")
+            raise InputError(
+                f"a store holds graphs without edge attributes (got {sorted(graph.edge_attrs)}); leave them out by "
+                "dataclasses.replace(graph, edge_attrs={}), or unlearn on the Graph itself"
+            )
         features = {name: value.detach().cpu().numpy() for name, value in graph.features.items()}
         if graph.bipartite:
             users, items = graph.edge_index.cpu().numpy()
@@ -301,6 +304,14 @@ def read(array: Array, rows: IntArray) -> Array:
     return out
 
 
+def write(array: Array, rows: IntArray, values: Array) -> None:
+    """Set some rows of an array; of a mapped one in blocks whose pages are given back."""
+    order = np.argsort(rows, kind="stable")
+    for block in np.array_split(order, max(-(-len(rows) // BLOCK), 1)):
+        array[rows[block]] = values[block]
+        give_back(array)
+
+
 def give_back(*arrays: Array) -> None:
     """Let the pages of mapped arrays go; they are read from the file again when they are needed."""
     for array in arrays:
@@ -310,6 +321,7 @@ def give_back(*arrays: Array) -> None:
 
 
 def mapping(array: Array) -> mmap.mmap | None:
-    """The memory map behind an array that is a read-only view of a file."""
+    """The memory map behind an array that is a view of a file and not a private copy of it."""
     found = getattr(array, "_mmap", None)
-    return found if isinstance(found, mmap.mmap) and not array.flags.writeable else None
+    shared = getattr(array, "mode", None) in ("r", "r+", "w+")  # what was written there is not lost with the page
+    return found if isinstance(found, mmap.mmap) and shared else None

@@ -43,6 +43,7 @@ calibrate
 remembered
 unlearner
 local
+disk_tables
 attack relearn comeback
 membership
 cost

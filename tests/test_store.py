@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from graphforget.errors import InputError
 from graphforget.forget import ForgetRequest
+from graphforget.gnn.interop import to_graph
 from graphforget.gnn.loaders import NeighborLoader
 from graphforget.gnn.stores import stores
 from graphforget.graph import Graph
@@ -103,9 +105,44 @@ def test_edge_list_and_parquet(tmp_path):
     assert open_store(path).graph().edge_index.tolist() == [[0, 1], [1, 0]]
     with pytest.raises(InputError, match="no column 'uid'"):
         write_parquet(file, (2, 2), tmp_path / "c", columns=("uid", "item"))
+    pandas.DataFrame({"user": [0, None], "item": [1, 0]}).to_parquet(tmp_path / "holes.parquet")
+    with pytest.raises(InputError, match="column 'user' holds empty cells"):
+        write_parquet(tmp_path / "holes.parquet", (2, 2), tmp_path / "c", columns=("user", "item"))
+    with pytest.raises(InputError, match=r"edges.txt cannot be read as Parquet"):
+        write_parquet(tmp_path / "edges.txt", (2, 2), tmp_path / "c", columns=("user", "item"))
+    with pytest.raises(InputError, match="is no file"):
+        write_edge_list(tmp_path / "none.txt", (3, 3), tmp_path / "d")
     (tmp_path / "bad.txt").write_text("0 1\nzero one\n")
     with pytest.raises(InputError, match="two integers"):
         write_edge_list(tmp_path / "bad.txt", (3, 3), tmp_path / "d")
+
+
+def test_converters_take_features(tmp_path):
+    (tmp_path / "edges.txt").write_text("0 1\n2 1\n")
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.save(tmp_path / "x.npy", x)
+    for number, given in enumerate((x, tmp_path / "x.npy")):
+        folder = write_edge_list(tmp_path / "edges.txt", (3, 3), tmp_path / str(number), features={"x": given})
+        assert np.array_equal(open_store(folder).features["x"], x)
+    with pytest.raises(InputError, match=r"must be numbers \[N, F\] \(got float32 \[6\]\)"):
+        write_edge_list(tmp_path / "edges.txt", (3, 3), tmp_path / "c", features={"x": x.ravel()})
+    with pytest.raises(InputError, match="needs 3 rows of 2"):
+        write_edge_list(tmp_path / "edges.txt", (3, 3), tmp_path / "c", features={"x": x[:2]})
+    with pytest.raises(InputError, match=r"other.npy is missing"):
+        write_edge_list(tmp_path / "edges.txt", (3, 3), tmp_path / "c", features={"x": tmp_path / "other.npy"})
+
+
+def test_a_pyg_graph_becomes_a_folder_and_one_without_edges_too(tmp_path):
+    data = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    found = open_store(write(to_graph(data), tmp_path / "pyg"))
+    assert torch.equal(found.graph().edge_index, data.edge_index)
+    assert torch.equal(found.rows("x", np.arange(3)), data.x)
+    bare = open_store(write_edges(lambda: [np.empty((2, 0), dtype=np.int64)], (3, 3), tmp_path / "bare"))
+    assert (bare.num_edges, bare.degree(np.arange(3)).tolist()) == (0, [0, 0, 0])
+    assert not len(bare.sample(5, 0)[0])
+    weighted = Data(edge_index=data.edge_index, edge_weight=torch.tensor([2.0, 2.0]), num_nodes=2)
+    with pytest.raises(InputError, match=r"got \['weight'\]\); leave them out"):
+        write(to_graph(weighted), tmp_path / "weighted")
 
 
 def test_nothing_half_written_is_left(tmp_path):

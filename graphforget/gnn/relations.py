@@ -137,6 +137,8 @@ def _relation(
         if is_sorted:
             if len(falls := np.flatnonzero(targets[1:] < targets[:-1])):
                 raise ValueError(f"is_sorted=True, but the targets fall after edge {falls[0]}; leave it out")
+            if time is not None and len(falls := np.flatnonzero((targets[1:] == targets[:-1]) & (np.diff(time) < 0))):
+                raise ValueError(f"is_sorted=True, but the times of a target fall after edge {falls[0]}; leave it out")
             indptr = np.concatenate([[0], np.bincount(targets, minlength=num_targets).cumsum()])
             return hops.Relation(*ends, indptr, sources, time), None
         if time is None:

@@ -1,11 +1,13 @@
 """Compressed sparse rows: build, look up, intersect, delete, transpose.
 
 Row ``r`` holds ``indices[indptr[r]:indptr[r + 1]]``, sorted; a *slot* is a position in ``indices``. All is int64.
-Functions that take a CSR verify its ends and trust the rest: call :func:`check` once, where the arrays come in.
+Functions that take a CSR verify its ends, that each row they read lies within the slots, and trust the rest: call
+:func:`check` once, where the arrays come in.
 """
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,47 @@ def as_csr(indptr: npt.ArrayLike, indices: npt.ArrayLike) -> tuple[IntArray, Int
     if indptr[-1] != len(indices):
         raise ValueError(f"indptr must end with the number of indices, {len(indices)} (got {indptr[-1]})")
     return indptr, indices
+
+
+def as_count(name: str, value: int) -> int:
+    """Return a number of things, which fits int64."""
+    count = operator.index(value)
+    if count < 0:
+        raise ValueError(f"{name} must not be negative (got {count})")
+    if count >= 2**63:
+        raise ValueError(f"{name} must fit int64 (got {count})")
+    return count
+
+
+def check_rows(indptr: IntArray, indices: IntArray, rows: IntArray | None = None) -> None:
+    """Refuse rows that are none, or that do not lie within the slots; None: looks at all, in O(N).
+
+    Raises:
+        ValueError: the first such row.
+
+    Example:
+        >>> check_rows(np.array([0, 9, 1]), np.array([4]))
+        Traceback (most recent call last):
+        ValueError: indptr must not decrease or pass its end, 1 (got 0 then 9 in row 0)
+    """
+    if rows is None:
+        starts, ends = indptr[:-1], indptr[1:]
+    else:
+        as_ids("rows", rows, len(indptr) - 1)
+        starts, ends = indptr[rows], indptr[rows + 1]
+    if len(bad := np.flatnonzero((starts < 0) | (ends < starts) | (ends > len(indices)))):
+        row = int(bad[0]) if rows is None else int(rows[bad[0]])
+        raise ValueError(
+            f"indptr must not decrease or pass its end, {len(indices)} (got {indptr[row]} then {indptr[row + 1]} in "
+            f"row {row})"
+        )
+
+
+@njit(cache=True, nogil=True)
+def within(indptr: IntArray, indices: IntArray, row: int) -> bool:
+    """Do the slots of a row lie within the array; for other kernels, of a row there is."""
+    inside: bool = 0 <= indptr[row] <= indptr[row + 1] <= len(indices)
+    return inside
 
 
 def check(indptr: npt.ArrayLike, indices: npt.ArrayLike, num_cols: int) -> None:
@@ -124,6 +167,7 @@ def transpose(indptr: npt.ArrayLike, indices: npt.ArrayLike, num_cols: int) -> t
         [[0, 1, 3], [1, 0, 1], [1, 0, 2]]
     """
     indptr, indices = as_csr(indptr, as_ids("indices", indices, num_cols))
+    check_rows(indptr, indices)
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     turned, perm = _sorted_by(indices, num_cols, np.arange(len(indices)))
     return turned, rows[perm], perm
@@ -171,7 +215,7 @@ def locate(indptr: npt.ArrayLike, indices: npt.ArrayLike, rows: npt.ArrayLike, c
         [n] slot (the first of duplicates), -1 where there is no such pair.
 
     Raises:
-        ValueError: the lengths differ or a row is out of range.
+        ValueError: the lengths differ, a row is out of range or does not lie within the slots.
 
     Example:
         >>> locate([0, 2, 3], [1, 4, 0], [0, 1], [4, 4]).tolist()
@@ -182,16 +226,23 @@ def locate(indptr: npt.ArrayLike, indices: npt.ArrayLike, rows: npt.ArrayLike, c
     if len(rows) != len(cols):
         raise ValueError(f"rows and cols must be of one length (got {len(rows)} and {len(cols)})")
     out = np.empty(len(rows), dtype=np.int64)
-    _locate(indptr, indices, rows, cols, out)
+    if _locate(indptr, indices, rows, cols, out):
+        check_rows(indptr, indices, rows)
     return out
 
 
 @threaded
-def _locate(indptr: IntArray, indices: IntArray, rows: IntArray, cols: IntArray, out: IntArray) -> None:
+def _locate(indptr: IntArray, indices: IntArray, rows: IntArray, cols: IntArray, out: IntArray) -> int:
+    """Write the slots; return how many rows do not lie within the array."""
+    broken = 0
     for i in prange(len(rows)):
-        end = indptr[rows[i] + 1]
-        slot = lower_bound(indices, indptr[rows[i]], end, cols[i])
-        out[i] = slot if slot < end and indices[slot] == cols[i] else -1
+        if within(indptr, indices, rows[i]):
+            end = indptr[rows[i] + 1]
+            slot = lower_bound(indices, indptr[rows[i]], end, cols[i])
+            out[i] = slot if slot < end and indices[slot] == cols[i] else -1
+        else:
+            broken += 1
+    return broken
 
 
 def contains(indptr: npt.ArrayLike, indices: npt.ArrayLike, rows: npt.ArrayLike, cols: npt.ArrayLike) -> BoolArray:
@@ -237,30 +288,37 @@ def common_neighbors(
         raise ValueError(f"u and v must be of one length (got {len(u)} and {len(v)})")
     if weights is None:
         counts = np.zeros(len(u), dtype=np.int64)
-        _intersect(indptr, indices, u, v, None, counts)
+        if _intersect(indptr, indices, u, v, None, counts):
+            check_rows(indptr, indices, np.concatenate([u, v]))
         return counts
     weights = np.ascontiguousarray(weights, dtype=np.float64)
-    ends = indptr[u + 1][indptr[u + 1] > indptr[u]]
-    if weights.ndim != 1 or (len(ends) and indices[ends - 1].max() >= len(weights)):
-        raise ValueError(f"weights must have one entry for each of the columns (got shape {weights.shape})")
     sums = np.zeros(len(u), dtype=np.float64)
-    _intersect(indptr, indices, u, v, weights, sums)
+    if weights.ndim != 1 or _intersect(indptr, indices, u, v, weights, sums):
+        check_rows(indptr, indices, np.concatenate([u, v]))
+        raise ValueError(f"weights must have one entry for each of the columns (got shape {weights.shape})")
     return sums
 
 
 @threaded
 def _intersect(
     indptr: IntArray, indices: IntArray, u: IntArray, v: IntArray, weights: FloatArray | None, out: npt.NDArray[Any]
-) -> None:
+) -> int:
+    """Write the counts or sums; return how many rows or columns are broken."""
+    broken = 0
     for i in prange(len(u)):
         a, a_end, b, b_end = indptr[u[i]], indptr[u[i] + 1], indptr[v[i]], indptr[v[i] + 1]
+        if not (within(indptr, indices, u[i]) and within(indptr, indices, v[i])):
+            broken += 1
+            b_end = b
         while a < a_end and b < b_end:
             x, y = indices[a], indices[b]
             if x == y:
                 if weights is None:
                     out[i] += 1
-                else:
+                elif 0 <= x < len(weights):
                     out[i] += weights[x]
+                else:
+                    broken += 1
             if x <= y:
                 a += 1
                 while a < a_end and indices[a] == x:
@@ -269,6 +327,7 @@ def _intersect(
                 b += 1
                 while b < b_end and indices[b] == y:
                     b += 1
+    return broken
 
 
 def remove(indptr: npt.ArrayLike, indices: npt.ArrayLike, slots: npt.ArrayLike) -> tuple[IntArray, IntArray]:
@@ -290,6 +349,7 @@ def remove(indptr: npt.ArrayLike, indices: npt.ArrayLike, slots: npt.ArrayLike) 
         [[0, 1, 2], [4, 0]]
     """
     indptr, indices = as_csr(indptr, indices)
+    check_rows(indptr, indices)
     keep = np.ones(len(indices), dtype=bool)
     keep[as_ids("slots", slots, len(indices))] = False
     return indptr - np.searchsorted(np.flatnonzero(~keep), indptr), indices[keep]

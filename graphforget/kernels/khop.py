@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from graphforget.kernels.csr import IntArray, as_csr, as_ids
+from graphforget.kernels.csr import IntArray, as_csr, as_ids, check_rows, within
 from graphforget.kernels.rng import wrapping
 
 MAX_HOPS = np.iinfo(np.int16).max - 1
@@ -84,7 +84,7 @@ def _expanded(
     queue = np.empty(num_nodes, dtype=np.int64)  # pages that are never written cost nothing
     count = _expand(indptr, indices, seeds, k, marks, queue)
     if count < 0:
-        _refuse(indices, -1 - count, num_nodes)
+        _refuse(indptr, indices, -1 - count)
     return marks, queue[:count]
 
 
@@ -92,6 +92,7 @@ def _expanded(
 def _expand(
     indptr: IntArray, indices: IntArray, seeds: IntArray, k: int, marks: npt.NDArray[np.int16], queue: IntArray
 ) -> int:
+    """Write what is reached and return how much, or -1 minus the broken slot (of a broken row: E plus the row)."""
     count = 0
     for seed in seeds:
         if marks[seed] == 0:
@@ -104,6 +105,8 @@ def _expand(
         if start == end:
             break
         for i in range(start, end):
+            if not within(indptr, indices, queue[i]):
+                return -1 - len(indices) - int(queue[i])
             for slot in range(indptr[queue[i]], indptr[queue[i] + 1]):
                 node = indices[slot]
                 if node < 0 or node >= len(marks):
@@ -143,23 +146,30 @@ def induced_edges(
         raise ValueError(f"nodes must be sorted and distinct (got {nodes[bad[0]]} then {nodes[bad[0] + 1]})")
     words = np.zeros(num_nodes // 64 + 1, dtype=np.uint64)
     before = np.zeros(len(words), dtype=np.int64)
-    limit = _mark(indptr, nodes, words, before) + 1
+    limit = _mark(indptr, indices, nodes, words, before) + 1
+    if limit <= 0:
+        _refuse(indptr, indices, -limit)
     slots, sources, targets = (np.empty(limit, dtype=np.int64) for _ in range(3))  # what is not written costs nothing
     count = _induce(indptr, indices, nodes, num_nodes, words, before, slots, sources, targets)
     if count < 0:
-        _refuse(indices, -1 - count, num_nodes)
+        _refuse(indptr, indices, -1 - count)
     return slots[:count], sources[:count], targets[:count]
 
 
 @njit(cache=True, nogil=True)
-def _mark(indptr: IntArray, nodes: IntArray, words: npt.NDArray[np.uint64], before: IntArray) -> int:
-    """Set a bit for each node, and for each word the nodes before its own; return how many slots the nodes have."""
+def _mark(indptr: IntArray, indices: IntArray, nodes: IntArray, words: npt.NDArray[np.uint64], before: IntArray) -> int:
+    """Set a bit for each node, and for each word the nodes before its own; return how many slots the nodes have.
+
+    Of a broken row it returns -1 minus E minus the row.
+    """
     one, limit = np.uint64(1), 0
     for i in range(len(nodes)):
         node = nodes[i]
         if words[node >> 6] == 0:
             before[node >> 6] = i
         words[node >> 6] |= one << np.uint64(node & 63)
+        if not within(indptr, indices, node):
+            return -1 - len(indices) - int(node)
         limit += indptr[node + 1] - indptr[node]
     return limit
 
@@ -217,7 +227,9 @@ def _ones(word: np.uint64) -> int:
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))  # type: ignore[return-value]
 
 
-def _refuse(indices: IntArray, slot: int, num_nodes: int) -> None:
+def _refuse(indptr: IntArray, indices: IntArray, slot: int) -> None:
+    if slot >= len(indices):
+        check_rows(indptr, indices, np.array([slot - len(indices)]))
     raise ValueError(
-        f"indices must lie in [0, {num_nodes}), the rows of a square CSR (got {indices[slot]} in slot {slot})"
+        f"indices must lie in [0, {len(indptr) - 1}), the rows of a square CSR (got {indices[slot]} in slot {slot})"
     )

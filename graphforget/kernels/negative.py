@@ -7,13 +7,11 @@ dropped first. Draws are independent, hence with replacement.
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from graphforget.kernels.csr import IntArray, as_csr, as_ids, lower_bound, remove
+from graphforget.kernels.csr import IntArray, as_count, as_csr, as_ids, check_rows, lower_bound, remove, within
 from graphforget.kernels.rng import as_seed, bounded, stream
 from graphforget.kernels.threads import threaded
 
@@ -46,7 +44,7 @@ def structured_negatives(
         >>> structured_negatives([0, 2, 4, 6], [0, 1, 1, 2, 0, 2], [0, 1, 2, 0], 3, seed=0, exclude_self=False).tolist()
         [2, 0, 1, 2]
     """
-    start = as_seed(seed)
+    start, num_dst = as_seed(seed), as_count("num_dst", num_dst)
     indptr, indices = as_csr(indptr, indices)
     sources = as_ids("sources", sources, len(indptr) - 1)
     asked = np.zeros(len(indptr) - 1, dtype=bool)
@@ -136,11 +134,9 @@ def uniform_negatives(
         >>> uniform_negatives([0, 1, 3, 4], [1, 0, 2, 1], 2, 3, seed=0, upper=True).tolist()
         [[0, 0], [2, 2]]
     """
-    start = as_seed(seed)
+    start, num, num_dst = as_seed(seed), as_count("num", num), as_count("num_dst", num_dst)
     indptr, indices = as_csr(indptr, indices)
     num_src = len(indptr) - 1
-    if operator.index(num) < 0:
-        raise ValueError(f"num must not be negative (got {num})")
     if upper and num_src != num_dst:
         raise ValueError(f"upper needs as many rows as destinations (got {num_src} and {num_dst})")
     if num_src * num_dst >= 2**63:
@@ -199,6 +195,8 @@ def _draw_pairs(
 def distinct(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) -> tuple[IntArray, IntArray]:
     """Verify the rows that will be read, and drop duplicates from the CSR where one of those rows holds any."""
     found = _worst(indptr, indices, rows, num_dst)
+    if found == 3:
+        check_rows(indptr, indices, rows)
     if found == 2:
         for row in rows:
             as_ids(f"indices of row {row}", ids := indices[indptr[row] : indptr[row + 1]], num_dst)
@@ -214,11 +212,13 @@ def distinct(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) 
 
 @threaded
 def _worst(indptr: IntArray, indices: IntArray, rows: IntArray, num_dst: int) -> int:
-    """Return 2 if a row is unsorted or out of range, else 1 if a row holds duplicates, else 0."""
+    """Return 3 if a row is broken, else 2 if one is unsorted or out of range, 1 if one holds duplicates, else 0."""
     worst = 0
     for i in prange(len(rows)):
-        last, found = -1, 0
-        for slot in range(indptr[rows[i]], indptr[rows[i] + 1]):
+        last, found, first, end = -1, 0, indptr[rows[i]], indptr[rows[i] + 1]
+        if not within(indptr, indices, rows[i]):
+            found, end = 3, first
+        for slot in range(first, end):
             node = indices[slot]
             if node < last or node < 0 or node >= num_dst:
                 found = 2

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from graphforget.kernels.csr import FloatArray, IntArray, as_csr, as_ids, lower_bound
+from graphforget.kernels.csr import FloatArray, IntArray, as_csr, as_ids, check_rows, lower_bound, within
 from graphforget.kernels.threads import threaded
 
 
@@ -48,6 +48,7 @@ def sym_norm(indptr: npt.ArrayLike, indices: npt.ArrayLike) -> FloatArray:
         [0.707, 0.707, 0.707, 0.707]
     """
     indptr, indices = as_csr(indptr, as_ids("indices", indices, len(np.asarray(indptr)) - 1))
+    check_rows(indptr, indices)
     if len(lone := np.flatnonzero(np.diff(indptr)[indices] == 0)):
         raise ValueError(f"slot {lone[0]} (to {indices[lone[0]]}) has no twin; pass a symmetric adjacency")
     out = np.empty(len(indices))
@@ -93,6 +94,7 @@ def norm_patch(
         raise ValueError(f"slot {gone[0]} is deleted already")
     twins = np.empty_like(slots)
     rows = np.searchsorted(indptr, slots, side="right") - 1
+    check_rows(indptr, indices, rows)
     _refuse(indices, slots, _twins(indptr, indices, rows, slots, twins))
     dead = np.unique(np.concatenate([slots, twins]))
     ends = np.searchsorted(indptr, dead, side="right") - 1
@@ -126,7 +128,7 @@ def _now(of: IntArray, degree: IntArray, nodes: IntArray, left: IntArray) -> Int
 def _refuse(indices: IntArray, slots: IntArray, missing: int) -> None:
     if missing >= 0:
         raise ValueError(
-            f"slot {slots[missing]} (to {indices[slots[missing]]}) has no twin; pass a symmetric adjacency"
+            f"slot {slots[missing]} (to {indices[slots[missing]]}) has no twin; pass a symmetric adjacency, sorted"
         )
 
 
@@ -135,7 +137,7 @@ def _twins(indptr: IntArray, indices: IntArray, rows: IntArray, slots: IntArray,
     """Write the slot of each edge in the other direction; return the first that has none, else -1."""
     for i in range(len(slots)):
         row = indices[slots[i]]
-        if row < 0 or row >= len(indptr) - 1:
+        if row < 0 or row >= len(indptr) - 1 or not within(indptr, indices, row):
             return i
         end = indptr[row + 1]
         slot = lower_bound(indices, indptr[row], end, rows[i])

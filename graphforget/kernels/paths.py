@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from graphforget.kernels.csr import IntArray, as_csr, as_ids
+from graphforget.kernels.csr import IntArray, as_csr, as_ids, check_rows
 
 
 def three_paths(
@@ -46,6 +46,8 @@ def three_paths(
     """
     indptr, indices = as_csr(indptr, indices)
     back_indptr, back_indices = as_csr(back_indptr, back_indices)
+    check_rows(indptr, as_ids("indices", indices, len(back_indptr) - 1))
+    check_rows(back_indptr, as_ids("back_indices", back_indices, len(indptr) - 1))
     users, items = as_ids("users", users, len(indptr) - 1), as_ids("items", items, len(back_indptr) - 1)
     if len(users) != len(items):
         raise ValueError(f"users and items must be of one length (got {len(users)} and {len(items)})")

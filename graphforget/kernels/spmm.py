@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from graphforget.kernels.csr import IntArray, as_csr
+from graphforget.kernels.csr import IntArray, as_csr, as_ids, check_rows
 from graphforget.kernels.threads import threaded
 
 Floats = npt.NDArray[Any]
@@ -24,7 +24,7 @@ def spmm(indptr: npt.ArrayLike, indices: npt.ArrayLike, values: Floats, dense: F
 
     Args:
         indptr: [n + 1].
-        indices: [E] in [0, m), trusted: see :func:`graphforget.kernels.check`.
+        indices: [E] in [0, m).
         values: [E] float32 or float64.
         dense: [m, d] of the same type, C-contiguous.
 
@@ -32,7 +32,7 @@ def spmm(indptr: npt.ArrayLike, indices: npt.ArrayLike, values: Floats, dense: F
         [n, d].
 
     Raises:
-        ValueError: the shapes or types do not fit together.
+        ValueError: the shapes or types do not fit together, or an id is out of range.
 
     Example:
         >>> spmm([0, 2, 2], [0, 1], np.array([1.0, 2.0]), np.array([[1.0, 0.0], [0.0, 3.0]])).tolist()
@@ -42,6 +42,7 @@ def spmm(indptr: npt.ArrayLike, indices: npt.ArrayLike, values: Floats, dense: F
     if dense.ndim != 2 or values.shape != indices.shape or values.dtype != dense.dtype:
         shapes = f"{values.shape} {values.dtype} and {dense.shape} {dense.dtype}"
         raise ValueError(f"values and dense must have shapes [{len(indices)}] and [m, d] and one type (got {shapes})")
+    check_rows(indptr, as_ids("indices", indices, len(dense)))
     out = np.zeros((len(indptr) - 1, dense.shape[1]), dtype=dense.dtype)
     share = np.arange(BLOCKS + 1) * (len(indices) / BLOCKS)
     starts = np.searchsorted(indptr, share.astype(np.int64))

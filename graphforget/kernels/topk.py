@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from graphforget.kernels.csr import IntArray, as_csr, as_ids, lower_bound
+from graphforget.kernels.csr import IntArray, as_csr, as_ids, check_rows, lower_bound, within
 from graphforget.kernels.threads import threaded
 
 Floats = npt.NDArray[Any]
+NAN, MASK = 1, 2  # what is wrong with a row
 BLOCK = 64  # columns that are compared with the k-th best at once
 
 
@@ -36,7 +37,7 @@ def masked_top_k(
         [B, k] column ids; -1 where a row has fewer than k unmasked columns.
 
     Raises:
-        ValueError: a score is NaN, or the shapes do not fit.
+        ValueError: a score is NaN, the shapes do not fit, or the mask of a row is not sorted or out of range.
 
     Example:
         >>> masked_top_k(np.array([[0.1, 0.9, 0.5, 0.9]]), [0, 1], [1], [0], 2).tolist()
@@ -52,10 +53,17 @@ def masked_top_k(
     scores = np.ascontiguousarray(scores)
     out = np.full((len(rows), k), -1, dtype=np.int64)
     best = np.empty((len(rows), k), dtype=scores.dtype)
-    bad = np.zeros(len(rows), dtype=np.bool_)
+    bad = np.zeros(len(rows), dtype=np.int8)
     _top_k(scores, indptr, indices, rows, best, out, bad)
     if bad.any():
-        raise ValueError(f"scores must be numbers (got NaN in row {int(np.flatnonzero(bad)[0])})")
+        at = int(np.flatnonzero(bad)[0])
+        if bad[at] == NAN:
+            raise ValueError(f"scores must be numbers (got NaN in row {at})")
+        row = rows[at]
+        check_rows(indptr, indices, rows)
+        mask = as_ids(f"the mask of row {row}", indices[indptr[row] : indptr[row + 1]], scores.shape[1])
+        fall = int(np.flatnonzero(mask[1:] < mask[:-1])[0])
+        raise ValueError(f"the mask of row {row} must be sorted (got {mask[fall]} then {mask[fall + 1]})")
     return out
 
 
@@ -67,11 +75,18 @@ def _top_k(
     rows: IntArray,
     best: Floats,
     out: IntArray,
-    bad: npt.NDArray[np.bool_],
+    bad: npt.NDArray[np.int8],
 ) -> None:
     k, width = out.shape[1], scores.shape[1]
     for b in prange(len(rows)):
         slot, end, count, start = indptr[rows[b]], indptr[rows[b] + 1], 0, 0
+        if not within(indptr, indices, rows[b]):
+            bad[b], slot, end = MASK, 0, 0
+        last = 0
+        for place in range(slot, end):
+            if indices[place] < last or indices[place] >= width:
+                bad[b] = MASK
+            last = indices[place]
         while start < width:
             stop = min(start + BLOCK, width)
             if count == k:  # compare a block at once: the loop has no branch, so it becomes vector code
@@ -89,7 +104,7 @@ def _top_k(
                 if slot < end and indices[slot] == column:
                     continue
                 if score != score:
-                    bad[b] = True
+                    bad[b] = NAN
                     continue
                 place = count if count < k else k - 1
                 while place > 0 and best[b, place - 1] < score:

@@ -243,6 +243,33 @@ def test_nothing_is_later_than_its_seed(strategy, of):
             assert mine == allowed[-len(mine) :] or not mine
 
 
+@pytest.mark.parametrize("of", ["node", "edge"])
+def test_nothing_is_later_than_its_seed_in_a_heterogeneous_graph(of):
+    data, draw = bipartite(), torch.Generator().manual_seed(5)
+    each_of = data.node_types if of == "node" else data.edge_types
+    for each in each_of:
+        count = data[each].num_nodes if of == "node" else data[each].num_edges
+        data[each].when = torch.randint(100, (count,), generator=draw)
+    sampler = NeighborSampler(data, [6, 6], time_attr="when")
+    at = torch.tensor([60, 30, 90])
+    out = sampler.sample_from_nodes(nodes([1, 7, 19], at.tolist(), "item"))
+    drawn = 0
+    for each in data.edge_types:
+        edge = sampler.edge_permutation[each][out.edge[each]]
+        source, _, target = each
+        ends = torch.stack([out.node[source][out.row[each]], out.node[target][out.col[each]]])
+        assert ends.equal(data[each].edge_index[:, edge])
+        happened = data[source].when[ends[0]] if of == "node" else data[each].when[edge]
+        limit = at[out.batch[target][out.col[each]]]
+        assert (happened <= limit).all()
+        drawn += len(edge)
+    assert drawn > 10
+    seeds = ("item", torch.tensor([1, 7, 19]))
+    batch = next(iter(NeighborLoader(data, [6, 6], seeds, input_time=at, time_attr="when", batch_size=3)))
+    assert batch["item"].n_id.equal(out.node["item"])
+    assert batch["user"].x.equal(data["user"].x[batch["user"].n_id])
+
+
 def test_seeds_without_a_time_take_their_own():
     time = torch.arange(60)
     data = random_graph(when=time)
@@ -306,6 +333,11 @@ def test_a_graph_without_edges_gives_the_seeds():
         ({"edge_index": torch.tensor([[0], [-1]])}, {}, r"targets must lie in \[0, 60\) \(got -1"),
         ({"edge_index": torch.tensor([[60], [1]])}, {}, r"sources must lie in \[0, 60\) \(got 60"),
         ({"edge_index": torch.tensor([[1, 1], [1, 0]])}, {"is_sorted": True}, "the targets fall after edge 0"),
+        (
+            {"edge_index": torch.tensor([[1, 2], [0, 0]]), "when": torch.tensor([5, 3])},
+            {"is_sorted": True, "time_attr": "when"},
+            "the times of a target fall after edge 0",
+        ),
         ({"edge_index": None}, {}, "there is no edge_index"),
         ({}, {"num_neighbors": [3, 0]}, r"got 0 in hop 2"),
         ({}, {"num_neighbors": [-2]}, r"got -2"),
