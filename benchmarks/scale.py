@@ -228,7 +228,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     for panel, key in zip(panels, ("seconds", "peak MiB"), strict=True):
         panel.set(xscale="log", yscale="log", xlabel="directed edges", ylabel=key)
     named = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
