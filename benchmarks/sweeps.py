@@ -211,6 +211,15 @@ SWEEPS = (
         "Gowalla, 5 % interactions, fixed schedule",
     ),
     Sweep("mnist-class", "mnist", f"--kind class {REPORTED} {CONTROLS} {TWIN} duck.repair=2", "MNIST, one class, MLP"),
+    *(
+        Sweep(
+            f"mnist-{kind}-online",
+            "mnist",
+            f"--kind {kind} {REPORTED} --methods retrain finetune online_repair --also online_repair.rule=cwr",
+            f"MNIST, {title}, MLP, the last layer learned again a sample at a time",
+        )
+        for kind, title in (("class", "one class"), ("sample", "10 % of the images"))
+    ),
     Sweep(
         "mnist-class-budget",
         "mnist",
