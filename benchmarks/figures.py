@@ -39,7 +39,7 @@ from benchmarks.speed import markdown
 from benchmarks.sweeps import SWEEPS, Sweep
 from graphforget.report import Report
 
-VARIANTS = ("-quick", "-longer", "-released", "-budget")  # the same requests with other settings: in no glance
+VARIANTS = ("-quick", "-longer", "-released", "-budget", "-online")  # the same requests with other settings: in no glance
 GLANCES = (
     ("glance", ("link", "node")),
     ("glance-recommend", ("recommend",)),
