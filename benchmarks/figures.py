@@ -39,7 +39,7 @@ from benchmarks.speed import markdown
 from benchmarks.sweeps import SWEEPS, Sweep
 from graphforget.report import Report
 
-VARIANTS = ("-quick", "-longer", "-released", "-budget", "-online")  # the same requests with other settings: in no glance
+VARIANTS = ("-quick", "-longer", "-released", "-budget", "-online")  # of requests that others have: in no glance
 GLANCES = (
     ("glance", ("link", "node")),
     ("glance-recommend", ("recommend",)),
