@@ -17,15 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmarks.output import append, lines_of, printed, refused
+from benchmarks.output import append, lines_of, plain, printed, refused
 from benchmarks.pool import one_thread
 from graphforget.errors import GraphforgetError, InputError, unknown
 from graphforget.gnn.models import GraphSAGE
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GraphforgetError as error:
         return refused(error)
     append(flags.out, lines_of(rows))
-    return printed(rows, flags.json, table)
+    return printed(rows, flags.json, partial(plain, "several processes against one", name="domain"))
 
 
 def check(flags: argparse.Namespace) -> None:
@@ -181,16 +181,6 @@ def row(name: str, folder: Path, flags: argparse.Namespace) -> dict[str, Any]:
         "cpu_ratio": alone["cpu_s"] / cpu,
         "difference": max(float((value - many[key]).abs().max()) for key, value in one.items()),
     }
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Render the rows."""
-    made = Table(title="several processes against one")
-    for key in rows[0]:
-        made.add_column(key, justify="left" if key == "domain" else "right")
-    for each in rows:
-        made.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in each.values()))
-    return made
 
 
 if __name__ == "__main__":

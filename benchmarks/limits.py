@@ -16,17 +16,17 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from rich.table import Table
 
 from benchmarks import kernel_graphs
 from benchmarks.kernel_recsys import DIM, LAYERS, RANKED, SHAPES
-from benchmarks.output import printed, refused
+from benchmarks.output import plain, printed, refused
 from graphforget import kernels
 from graphforget.errors import GraphforgetError, InputError
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = list(limits([json.loads(line) for line in flags.results.open(encoding="utf-8")], flags.edges))
     except GraphforgetError as error:
         return refused(error)
-    return printed(rows, flags.json, table)
+    return printed(rows, flags.json, partial(plain, "what memory alone would take", name="kernel"))
 
 
 def limits(measured: Sequence[Row], edges: int) -> Iterator[Row]:
@@ -126,16 +126,6 @@ def _gather(array: npt.NDArray[np.float64], places: npt.NDArray[np.int64]) -> fl
     for place in places:
         total += array[place]
     return total
-
-
-def table(rows: Sequence[Row]) -> Table:
-    """Render the rows."""
-    made = Table(title="what memory alone would take")
-    for key in rows[0] if rows else ():
-        made.add_column(key, justify="left" if key == "kernel" else "right")
-    for row in rows:
-        made.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    return made
 
 
 if __name__ == "__main__":

@@ -89,6 +89,16 @@ def printed(rows: Sequence[Mapping[str, Any]], as_json: bool, table: Callable[[A
     return 0
 
 
+def plain(title: str, rows: Sequence[Mapping[str, Any]], name: str) -> Table:
+    """Render every column of the rows, ``name`` to the left."""
+    made = Table(title=title)
+    for key in rows[0] if rows else ():
+        made.add_column(key, justify="left" if key == name else "right")
+    for row in rows:
+        made.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    return made
+
+
 def refused(error: GraphforgetError) -> int:
     """Print what the user has to mend; returns the exit status of bad input."""
     Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)

@@ -24,6 +24,7 @@ from torch import nn
 from graphforget.errors import InputError
 from graphforget.local import Sliced
 from graphforget.store import give_back
+from graphforget.whole import whole
 
 BLOCK = 2**16  # rows that are copied at once
 
@@ -49,14 +50,13 @@ def write_tables(model: nn.Module, task: Sliced, size: tuple[int, int], folder: 
             raise InputError(f"table {name!r} has no values (it is on meta); write a model that is in memory")
     root.mkdir(parents=True, exist_ok=True)
     for name, table in found.items():
-        part = root / f"{name}.part"
         values = table.detach().cpu().numpy()
-        out = open_memmap(part, "w+", values.dtype, values.shape)
-        for start in range(0, len(values), BLOCK):
-            out[start : start + BLOCK] = values[start : start + BLOCK]
-            give_back(out)
-        out.flush()
-        part.rename(root / f"{name}.npy")
+        with whole(root / f"{name}.npy") as part:
+            out = open_memmap(part, "w+", values.dtype, values.shape)
+            for start in range(0, len(values), BLOCK):
+                out[start : start + BLOCK] = values[start : start + BLOCK]
+                give_back(out)
+            out.flush()
     return root
 
 
