@@ -37,6 +37,7 @@ from graphforget.store import Store, give_back
 from graphforget.task import Task
 from graphforget.train import Recipe, descend, seeded
 from graphforget.unlearner import Unlearner
+from graphforget.whole import whole
 from recsys.data import load_splits as recommendations
 from recsys.mmrecun import MMRecUN
 from recsys.mmrecun_calibrated import CalibratedMMRecUN
@@ -177,13 +178,13 @@ def with_tables(store: Store, folder: Path) -> tuple[Task[Any], nn.Module]:
     path = folder / "embedding.weight.npy"
     if not path.exists():
         folder.mkdir(exist_ok=True)
-        part, draw = folder / "part", np.random.default_rng(2)
-        out = open_memmap(part, "w+", np.float32, (store.num_nodes, HIDDEN))
-        for start in range(0, store.num_nodes, PIECE):
-            block = out[start : start + PIECE]
-            block[:] = draw.standard_normal(block.shape, dtype=np.float32)
-            give_back(out)
-        part.rename(path)
+        draw = np.random.default_rng(2)
+        with whole(path) as part:
+            out = open_memmap(part, "w+", np.float32, (store.num_nodes, HIDDEN))
+            for start in range(0, store.num_nodes, PIECE):
+                block = out[start : start + PIECE]
+                block[:] = draw.standard_normal(block.shape, dtype=np.float32)
+                give_back(out)
     torch.manual_seed(0)
     small, task = GCN(None, HIDDEN, OUT, num_nodes=1).state_dict(), LinkPrediction()
     del small["embedding.weight"]

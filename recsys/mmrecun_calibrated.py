@@ -24,6 +24,8 @@ for users, items or features leaves (2) no term once their rows are drawn anew: 
 retained interactions takes the place of (1), since rows that start from nothing have to be learned around. An item
 that stays but loses most of its interactions with the removed users (planted users push it) takes the mean row of the
 items that have as few left: what the model believes of an item like that.
+A request that names users or items and single interactions of others as well is served in this second way alone: those
+interactions get no target of their own. Make it two requests, one after the other.
 
 Weights, epochs and learning rate are our defaults, set on ml_posters with BPR and LightGCN, seed 0; the cut and the
 spread were looked at on seeds 11 to 14.
