@@ -77,6 +77,7 @@ ROOMS = {
     "selectors",
     "structure",
     "tables",
+    "mixed",
     "writers",
     "derived",
     "profile",
