@@ -192,6 +192,13 @@ SWEEPS = (
         )
     ),
     Sweep(
+        "posters-mixed",
+        "ml_posters",
+        f"--model bpr lightgcn --kind user_interaction --ratio 5 {REPORTED}"
+        " --methods retrain row_reset finetune mmrecun mmrecun_calibrated",
+        "MovieLens with posters, 5 % users and 5 % of the others' single interactions",
+    ),
+    Sweep(
         "posters-poison",
         "ml_posters",
         f"--model bpr lightgcn --kind user --pool poison --ratio 5 --golds 2 {REPORTED}",

@@ -21,7 +21,7 @@ from graphforget.forget import ForgetRequest
 from graphforget.graph import Graph
 from graphforget.splits import Splits
 
-KINDS = ("user", "item", "user_item", "interaction", "modality", "preference")
+KINDS = ("user", "item", "user_item", "user_interaction", "interaction", "modality", "preference")
 USER_POOLS = ("active", "inactive")
 ITEM_POOLS = ("head", "tail")
 POOLS = ("random", *USER_POOLS, *ITEM_POOLS)
@@ -42,8 +42,9 @@ def draw(
 
     Args:
         splits: bipartite; ``train`` is meant.
-        kind: one of :data:`KINDS`. ``user_item`` draws ratio or count of both; ``modality`` draws items whose feature
-            rows go; ``preference`` is :func:`preference` by time, of one user unless ratio or count say otherwise.
+        kind: one of :data:`KINDS`. ``user_item`` draws ratio or count of both, ``user_interaction`` of users and then
+            of the others' interactions; ``modality`` draws items whose feature rows go; ``preference`` is
+            :func:`preference` by time, of one user unless ratio or count say otherwise.
         ratio: percent of all users, items or train interactions, rounded; or
         count: number of them.
         seed: of the draw.
@@ -79,7 +80,7 @@ def draw(
     if kind == "interaction":
         return ForgetRequest.of("interaction", _interactions(train, ratio, count, pool, rng))
     parts: dict[str, Tensor] = {}
-    if kind in ("user", "user_item"):
+    if kind in ("user", "user_item", "user_interaction"):
         own = pool if pool in USER_POOLS else "random"
         parts["user"] = _rows(train, 0, _wanted(train.size[0], ratio, count, "users"), own, rng)
     if kind in ("item", "user_item", "modality"):
@@ -87,6 +88,10 @@ def draw(
         name = "item" if kind != "modality" else f"modality:{_modality(train, modality)}"
         wanted = _wanted(train.size[1], ratio, count, "items")
         parts[name] = _rows(train, 1, wanted, own, rng, idle=kind == "modality")
+    if kind == "user_interaction":
+        others = train.with_edges(~torch.isin(train.edge_index[0], parts["user"]))
+        own = pool if pool in ITEM_POOLS else "random"
+        parts["interaction"] = _interactions(others, ratio, count, own, rng)
     return ForgetRequest(parts)
 
 

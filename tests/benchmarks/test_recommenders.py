@@ -99,6 +99,7 @@ def test_a_finished_cell_is_not_run_again_and_another_schedule_is_another_cell(t
     [
         (["--kind", "interaction"], {"interaction"}),
         (["--kind", "user_item"], {"user", "item"}),
+        (["--kind", "user_interaction"], {"user", "interaction"}),
         (["--kind", "modality", "--modality", "text", "--model", "vbpr"], {"modality:text"}),
         (["--kind", "preference"], {"interaction"}),
         (["--kind", "item", "--pool", "head"], {"item"}),

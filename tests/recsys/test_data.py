@@ -327,7 +327,9 @@ def test_text_features_are_near_for_items_that_share_words():
 # --- requests on real data
 
 
-@pytest.mark.parametrize("kind", ["user", "item", "user_item", "interaction", "modality", "preference"])
+@pytest.mark.parametrize(
+    "kind", ["user", "item", "user_item", "user_interaction", "interaction", "modality", "preference"]
+)
 def test_forget_and_retain_make_up_the_data(root, kind):
     splits = load_splits("ml_posters", root)
     request = draw(splits, kind, ratio=2)

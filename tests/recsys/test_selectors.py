@@ -45,6 +45,7 @@ def degrees(splits: Splits[Graph], side: int) -> torch.Tensor:
         ("user", {"user": 5}),
         ("item", {"item": 4}),
         ("user_item", {"user": 5, "item": 4}),
+        ("user_interaction", {"user": 5, "interaction": 20}),  # a tenth of what the other 40 users have
         ("interaction", {"interaction": 22}),  # 22.5 rounds to the even
         ("modality", {"modality:image": 4}),
     ],
@@ -80,6 +81,12 @@ def test_every_request_splits_the_data(kind):
         assert parts == edges_of(splits.train.edge_index)
 
 
+def test_users_and_interactions_together_are_of_different_users():
+    for seed in range(5):
+        parts = draw(splits_of(), "user_interaction", ratio=20, seed=seed).parts
+        assert not torch.isin(parts["interaction"][0], parts["user"]).any()
+
+
 def test_only_those_with_a_train_interaction_are_drawn():
     splits = splits_of()
     users = draw(splits, "user", count=45).parts["user"]
@@ -112,7 +119,7 @@ def test_users_are_drawn_uniformly():
 
 @pytest.mark.parametrize(("pool", "left"), [("active", range(9, 50, 10)), ("inactive", range(1, 50, 10))])
 def test_active_and_inactive_users_are_the_extremes(pool, left):
-    for kind in ("user", "user_item"):
+    for kind in ("user", "user_item", "user_interaction"):
         assert sorted(draw(splits_of(), kind, ratio=10, pool=pool).parts["user"].tolist()) == list(left)
 
 
