@@ -51,9 +51,8 @@ GLANCES = (
 )
 SPEED = (
     "dblp cs --methods utu gnndelete d2dgn d2dgn_calibrated d2dgn_calibrated.refresh=0,epochs=10",
-    "ml_posters --model lightgcn --kind interaction --methods mmrecun mmrecun_calibrated finetune",
-    "ml_posters --model freedom --kind interaction --methods mmrecun mmrecun_calibrated finetune",
-    "ml_posters --model bpr --kind interaction --methods mmrecun mmrecun_calibrated finetune",
+    "ml_posters --model MODEL --kind interaction --methods mmrecun mmrecun_calibrated finetune",
+    "ml_posters --model MODEL --kind KIND --methods row_reset mmrecun mmrecun_calibrated",
 )
 STREAM = "cifar10_stream"
 SERIES = {  # benchmarks without a single request: what made the rows, and their columns
@@ -123,7 +122,7 @@ def blocks(chosen: Sequence[Sweep]) -> dict[str, str]:
         ]
         found[marker] = glance(Report({}, rows))
         if tasks == ("recommend",):
-            found["claims"] = claims(Report({}, rows))
+            found["claims"] = claims(Report({}, rows), kept(sweeps.RESULTS / "speed.jsonl"))
     if (sweeps.RESULTS / "speed.jsonl").exists():
         rows = kept(sweeps.RESULTS / "speed.jsonl")
         said = "\n".join(f"python -m benchmarks.speed {words} --out benchmarks/results/speed.jsonl" for words in SPEED)

@@ -47,6 +47,18 @@ def test_markdown_has_a_line_a_method(rows):
     assert [line.split(" | ")[0] for line in lines[4:]] == [f"| {row['method']}" for row in rows]
 
 
+def test_requests_without_counted_operations_share_a_table(rows):
+    kinds = [{**row, "kind": kind, "flops": float("nan")} for kind in ("user", "item") for row in rows[:3]]
+    lines = speed.markdown([*kinds, *rows, {**kinds[0], "kind": "both", "method": "del"}]).splitlines()
+    assert lines[0] == "| processor seconds | retrain | utu | finetune | del |"
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        f"| karate gcn {k} random" for k in ("user", "item", "both")
+    ]
+    gold, utu = (rows[k]["cpu_s"] for k in (0, 1))
+    assert lines[2].split(" | ")[1:3] == [f"{gold:.2f}", f"{utu:.2f} ({rows[1]['gold_ratio']:.1f}x)"]
+    assert "karate gcn edge random" in lines
+
+
 @pytest.mark.slow
 def test_a_recommender_is_timed_by_its_own_defaults(tmp_path, capsys):
     asked = ["ml100k", "--model", "bpr", "--ratio", "1", "--repeat", "1", "--cache", str(tmp_path), "--json"]
