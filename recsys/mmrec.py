@@ -8,7 +8,7 @@ imports nothing of it::
     splits = to_splits(read_mmrec("data/baby"))
     model = mmrec.load_state("freedom", "freedom.pth", splits.train, config)          # config: of MMRec's run
     split = ForgetSplit.of(splits.train, ForgetRequest.of("item", [3, 8]), splits.val)
-    result = RowReset().unlearn(model, Recommendation(), split)
+    result = CalibratedMMRecUN().unlearn(model, Recommendation(), split)
     torch.save(mmrec.state_of(result.model, result.context), "freedom-unlearned.pth")
     mmrec.write_retained(split, splits.test, "data/baby_retained")
 

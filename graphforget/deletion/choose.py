@@ -16,7 +16,7 @@ from graphforget.graph import Graph
 from graphforget.task import Task
 from graphforget.unlearner import Unlearner
 
-SINGLE = "mmrecun_calibrated"
+OURS = "mmrecun_calibrated"  # of recommenders
 FEW = 0.005  # of the trained interactions
 
 
@@ -79,7 +79,7 @@ def recommend(deployment: Deployment, task: Task[object], split: ForgetSplit[Gra
         method = method_of(deployment.method, deployment.settings)
         return Choice(deployment.method, method, "named in the deployment")
     if deployment.task == "recommend":
-        return _rows(split) if _whole(split) and not _singles(split) else _pairs()
+        return _recommender(split)
     if deployment.task == "link":
         name, reason = "d2dgn_calibrated", "links: nearest to gold in the measured pools (README, Which method when)"
     elif deployment.task == "node":
@@ -89,30 +89,18 @@ def recommend(deployment: Deployment, task: Task[object], split: ForgetSplit[Gra
     return Choice(name, method_of(name, {}), reason)
 
 
-def _pairs() -> Choice:
-    reason = "single interactions have no row of their own: their excess belief is taken away"
-    return Choice(SINGLE, method_of(SINGLE, {}), reason)
-
-
-def _rows(split: ForgetSplit[Graph]) -> Choice:
-    """One user after the other, each with ten epochs, would be an overfit model."""
+def _recommender(split: ForgetSplit[Graph]) -> Choice:
+    """Ours, whatever goes; whole users and items one after the other, refitted each time, would be an overfit model."""
+    if not _whole(split):
+        reason = "single interactions have no row of their own: their excess belief is taken away"
+        return Choice(OURS, method_of(OURS, {}), reason)
     settings: dict[str, Scalar] = {}
     reason = "whole users, items or modalities: their rows are drawn anew and the rest is trained on"
     share = split.forget.num_edges / max(split.data.num_edges, 1)
     if share <= FEW and not _valued(split):
-        settings["epochs"] = 1
-        reason += f"; few interactions go ({share:.2%}), so epochs=1: requests one by one add up"
-    return Choice("row_reset", method_of("row_reset", settings), reason)
-
-
-def _singles(split: ForgetSplit[Graph]) -> bool:
-    """Does the request take interactions of users and items that both stay."""
-    gone = split.retain.removed
-    ends = split.forget.edge_index
-    if gone is None or not split.data.bipartite:
-        return bool(ends.shape[1])
-    inside = gone[ends[0]] | gone[ends[1] + split.data.size[0]]
-    return bool((~inside).any()) and not _valued(split)
+        settings["refit"] = 1
+        reason += f"; few interactions go ({share:.2%}), so refit=1: requests one by one add up"
+    return Choice(OURS, method_of(OURS, settings), reason)
 
 
 def _valued(split: ForgetSplit[Graph]) -> bool:

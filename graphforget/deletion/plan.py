@@ -39,7 +39,7 @@ from graphforget.train import Recipe
 from graphforget.unlearner import Unlearner
 
 log = logging.getLogger(__name__)
-KNOBS = ("epochs", "refresh", "iterations", "rounds")  # fields that a method's time is linear in
+KNOBS = ("epochs", "refresh", "refit", "iterations", "rounds")  # fields that a method's time is linear in
 HOPS = 2
 BUDGET = 120.0  # seconds for all short runs, our default
 NOTE = "plan"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graphforget.errors import GraphforgetError, InputError
-from recsys.recbole.bridge import METHODS, evaluate, unlearn
+from recsys.recbole.bridge import METHODS, USUAL, evaluate, unlearn
 from recsys.recbole.checkpoint import load, save, writable
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,9 +29,7 @@ def main(
         list[str] | None, typer.Option(help="MODALITY,ITEM whose features are withdrawn; once for each.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with NAME.inter; else the one of the checkpoint.")] = None,
-    method: Annotated[
-        str | None, typer.Option(help=f"{' '.join(METHODS)}; else row_reset, of single interactions mmrecun_calibrated")
-    ] = None,
+    method: Annotated[str, typer.Option(help=f"One of {' '.join(METHODS)}.")] = USUAL,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Go on without unknown ids.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:

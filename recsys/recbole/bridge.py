@@ -34,6 +34,7 @@ from recsys.recbole.request import Forgotten, resolve
 from recsys.recbole.wrap import Wrapped, check_size, clear_caches
 from recsys.task import RECIPE, Recommendation
 
+USUAL = "mmrecun_calibrated"
 METHODS = {  # those that keep the architecture; RecEraser gives an ensemble, which RecBole cannot load
     "row_reset": ("recsys.row_reset", "RowReset"),
     "retrain": ("graphforget.methods.retrain", "Retrain"),
@@ -94,7 +95,7 @@ def unlearn(
     items: Iterable[str] | None = None,
     interactions: Iterable[tuple[str, str]] | None = None,
     features: Mapping[str, Iterable[str]] | None = None,
-    method: str | Unlearner | None = None,
+    method: str | Unlearner = USUAL,
     task: Task[Any] | None = None,
     skip_missing: bool = False,
     seed: int = 0,
@@ -110,8 +111,7 @@ def unlearn(
         items: raw tokens.
         interactions: (user, item) pairs of raw tokens.
         features: modality -> raw tokens of items whose features go (a withdrawn licence); only our own models read any.
-        method: a name in ``METHODS`` or any Unlearner; None takes ``row_reset``, and where single interactions go,
-            which have no row of their own, ``mmrecun_calibrated``.
+        method: a name in ``METHODS`` or any Unlearner.
         task: how such models run; None takes learning rate, batch size and weight decay of the config.
         skip_missing: leave out tokens that the data does not know, instead of raising.
         seed: of everything random.
@@ -123,7 +123,7 @@ def unlearn(
     if features and not isinstance(model, Own):
         raise InputError(f"{type(model).__name__} of RecBole reads no item features; nothing has to be unlearned")
     forgotten = resolve(_datasets(data), users, items, interactions, features, skip_missing)
-    chosen = _method(method or ("mmrecun_calibrated" if forgotten.pairs.shape[1] else "row_reset"))
+    chosen = _method(method)
     train, valid = dataset_of(train_data), dataset_of(valid_data)
     config = train.config
     with compatible():

@@ -19,15 +19,15 @@ from tests.deletion import small
 LINKS = small.FRIENDS.model_copy(update={"method": None, "settings": {}})
 
 
-def test_few_users_are_forgotten_in_one_epoch():
+def test_few_users_are_refitted_for_one_epoch():
     edges = torch.stack([torch.arange(200).repeat_interleave(5), torch.arange(1000) % 50])
     graph = Graph(edges, (200, 50), bipartite=True)
     held_out = Graph(torch.tensor([[0], [9]]), (200, 50), bipartite=True)
     deployment = LINKS.model_copy(update={"task": "recommend"})
-    for users, epochs in ((1, 1), (2, 10)):
+    for users, epochs in ((1, 1), (2, 3)):
         split = ForgetSplit.of(graph, ForgetRequest.of("user", torch.arange(users)), held_out)
         choice = recommend(deployment, Recommendation(), split)
-        assert (choice.name, asdict(choice.method)["epochs"]) == ("row_reset", epochs)
+        assert (choice.name, asdict(choice.method)["refit"]) == ("mmrecun_calibrated", epochs)
 
 
 def test_a_run_takes_the_settings_that_the_plan_recommends(tmp_path):

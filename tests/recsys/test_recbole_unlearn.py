@@ -91,7 +91,6 @@ def test_retrain_gives_the_gold(whole):
 
 
 def test_the_default_method_draws_the_rows_of_the_forgotten_anew(whole):
-    pytest.importorskip("recsys.row_reset", reason="the default method, recsys.row_reset, is not there yet")
     found = unlearn(whole.model, whole.train, whole.valid, whole.test, users=tokens(whole, 3), task=TASK)
     old, new = (model.user_embedding.weight.detach() for model in (whole.model, found.model))
     moved = (new - old).norm(dim=1)
@@ -110,6 +109,14 @@ def test_single_interactions_go_by_the_default_and_by_every_name(whole):
         assert (user, item) not in rows(unlearn(*given, interactions=[pair], method=name, task=TASK).dataset)
     with pytest.raises(NotApplicable, match="use mmrecun_calibrated"):
         unlearn(*given, interactions=[pair], method="row_reset", task=TASK)
+
+
+def test_users_and_single_interactions_of_others_go_in_one_request(whole):
+    user, item = next(pair for pair in sorted(rows(whole.train.dataset)) if pair[0] != 3)
+    pair = (*tokens(whole, user), *tokens(whole, item, field="item_id"))
+    found = unlearn(whole.model, whole.train, whole.valid, users=tokens(whole, 3), interactions=[pair], task=TASK)
+    assert not any(row == (user, item) or row[0] == 3 for row in rows(found.dataset))
+    assert {"reset", "delta_mean"} <= set(found.record)  # its rows drawn anew, and the pair asked for by itself
 
 
 def test_a_method_with_another_kind_of_product_is_refused_before_it_trains(whole):
