@@ -51,6 +51,7 @@ Array = npt.NDArray[np.float64]
 LEAST, SHARE, MOST = 1000, 0.025, 12  # see calibrate(); our defaults, chosen on Cora and CiteSeer, seeds 11 and 12
 LEAST_SIZE = 0.1  # of the mean size of a residual: trees can answer with less than nothing
 LEVELS = ("mean", "positive")
+GROUP = 100  # forgotten elements: fewer have no level and spread of their own; our default, ml_posters, seeds 11 and 12
 SMALLEST = 20  # fewer unseen elements than this cannot be regressed on structure: only the mean is used
 
 
@@ -109,7 +110,8 @@ def calibrate(
         before: the model before it was trained on without the forgotten. By how much the forgotten fell since then,
             beside the unseen, is memory that is gone already and is not taken away twice.
         regression: of scores on structure: boosted ``trees``, or ``linear`` (ridge), which costs a hundredth.
-        least: see ``samples``.
+        least: see ``samples``; where ``keep`` is None, fewer than GROUP forgotten elements are matched together with so
+            many trained ones.
         level: what the targets have in common with unseen elements of like structure where ``keep`` is None: their
             ``mean`` score, or the share of them with a ``positive`` score, where a score is a distance to a threshold.
 
@@ -146,22 +148,29 @@ def calibrate(
     scores = task.scores(base, gone).double().cpu().numpy()
     if per_element and min(len(s_unseen), len(s_trained)) >= SMALLEST:
         seed = int(rng.initial_seed() % 2**31)
-        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x_gone, seed, REGRESSIONS[regression], keep)
-        own = scores - found.trained
+        x, s = x_gone, scores
+        if keep is None and gone.size < GROUP:
+            among = np.random.default_rng(seed).permutation(len(s_trained))[: max(least - gone.size, 0)]
+            x, s = np.concatenate([x_gone, x_trained[among]]), np.concatenate([scores, s_trained[among]])
+        found = _memory(x_trained, s_trained, x_unseen, s_unseen, x, seed, REGRESSIONS[regression], keep)
+        own = s - found.trained
         delta, reliability = found.trained - found.unseen, found.reliability
-        mean = float(delta.mean() if keep is not None else (delta + own).mean())  # None: base - mean is unseen(x)
+        level_of = float(delta.mean() if keep is not None else (delta + own).mean())  # None: s - level_of is unseen(x)
         varying = reliability * (delta - delta.mean()) + (1 - found.share) * (own - own.mean())
         varying -= varying.mean()
         if keep is None and level == "positive":
-            mean += _above(scores - mean - varying, x_unseen, s_unseen, x_gone, REGRESSIONS[regression])
+            level_of += _above(s - level_of - varying, x_unseen, s_unseen, x, REGRESSIONS[regression])
+        taken = (level_of + varying)[: gone.size]
+        if keep is None:
+            taken -= min(taken.mean(), 0.0)  # a model is not unlearned by raising what it forgets
     else:
-        mean, reliability, varying = float(s_trained.mean() - s_unseen.mean()), 0.0, np.zeros(gone.size)
-    left = 1.0
+        reliability, taken = 0.0, np.full(gone.size, s_trained.mean() - s_unseen.mean())
+    left, mean = 1.0, float(taken.mean())
     if before is not None and mean > 0:
         fell = _believed(task, before, split.retain, gone) - scores
         drift = _believed(task, before, task.unlinked(split, held_out), held_out) - s_unseen
         left = float(np.clip(1 - (fell.mean() - drift.mean()) / mean, 0, 1))
-    memory = left * torch.from_numpy(mean + varying).to(base)
+    memory = left * torch.from_numpy(taken).to(base)
     strange = absent(task, split, gone).to(base.device)
     target = task.shift(base, gone, memory)
     if bool(strange.any()) and gone.label.is_floating_point():

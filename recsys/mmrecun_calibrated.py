@@ -128,10 +128,11 @@ class CalibratedMMRecUN(Unlearner):
         if not named_rows(data, retain):
             self._distil(job)
             return Unlearned(job.model, retain, {})
-        job.notes["reset"] = redraw(job)
-        job.notes["peers"] = take_peers_rows(job.model, data, retain, share=self.hollow, peers=self.peers)
-        job.notes["refitted"] = go_on(job, epochs=self.refit, lr=self.refit_lr, title="mmrecun calibrated, rows")
         single = interactions_left(job.split)
+        without_rows = retain if single is None else single.data  # who gave up single interactions keeps a row
+        job.notes["reset"] = redraw(job)
+        job.notes["peers"] = take_peers_rows(job.model, data, without_rows, share=self.hollow, peers=self.peers)
+        job.notes["refitted"] = go_on(job, epochs=self.refit, lr=self.refit_lr, title="mmrecun calibrated, rows")
         if single is not None:
             refitted = copy.deepcopy(job.model).eval().requires_grad_(False)
             self._distil(replace(job, original=refitted, split=single))

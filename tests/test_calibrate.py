@@ -326,6 +326,33 @@ def test_without_a_share_the_target_has_the_level_and_the_spread_of_unseen_eleme
     assert float((shared - plain[:300]).std()) == pytest.approx(NOISE / 2, rel=0.25)
 
 
+@pytest.mark.parametrize("level", ["mean", "positive"])
+def test_a_single_element_is_no_level_of_its_own(level):
+    """One row that lies high by chance came out at the level of all (mean), or at the threshold (positive)."""
+    model = Memorised(lambda x1: torch.full_like(x1, 1.5), 4000, 5500, 5)
+    model.belief -= 1.0  # about half of the unseen are positive
+    off = []
+    for row in range(0, 400, 10):
+        split = ForgetSplit(
+            *(Rows(torch.arange(4000)), Rows(torch.tensor([row]))),
+            *(Rows(torch.cat([torch.arange(row), torch.arange(row + 1, 4000)])), Rows(torch.arange(4000, 5500))),
+        )
+        found = calibrate(
+            Table(x=model.x), model, split, torch.Generator().manual_seed(0), keep=None, level=level, samples=2
+        )
+        off.append(float(found.target[0, 1] - (model.belief[row] - 1.5)))  # what is left of its own noise stays
+    assert float(torch.tensor(off).square().mean().sqrt()) < NOISE / 2
+
+
+def test_nothing_is_raised_where_the_unseen_are_believed_more():
+    model = Memorised(lambda x1: torch.full_like(x1, -0.5), 4000, 5500, 5)
+    split = ForgetSplit(
+        Rows(torch.arange(4000)), Rows(torch.arange(300)), Rows(torch.arange(300, 4000)), Rows(torch.arange(4000, 5500))
+    )
+    found = calibrate(Table(x=model.x), model, split, torch.Generator().manual_seed(0), keep=None)
+    assert found.mean == pytest.approx(0.0, abs=1e-6)
+
+
 def test_the_spread_is_matched_where_training_changed_it_and_nowhere_else():
     model = Memorised(lambda x1: torch.full_like(x1, 1.5), 4000, 5500, 5)
     plain, high = 2 * model.x[:, 0], model.x[:, 1] > 0.5

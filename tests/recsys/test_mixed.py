@@ -76,6 +76,15 @@ def test_single_interactions_fall_to_gold_though_rows_go_in_the_same_request():
     assert belief(result.model, split.retain, kept) == pytest.approx(belief(rows_alone, split.retain, kept), rel=0.1)
 
 
+def test_who_gives_up_most_interactions_one_by_one_keeps_a_row():
+    model, split, _ = mixed()
+    edges = split.data.edge_index
+    most = edges[:, edges[0] == 20][:, 1:]
+    request = ForgetRequest({"user": torch.tensor([0]), "interaction": most})
+    again = ForgetSplit.of(split.data, request, split.held_out)
+    assert CalibratedMMRecUN(epochs=1, refit=1, samples=2).unlearn(model, TASK, again, seed=0).record["peers"] == {}
+
+
 def test_a_mixed_request_goes_on_after_a_crash_in_its_second_step(monkeypatch, tmp_path):
     model, split, _ = mixed()
     method = replace(METHOD, epochs=6)
