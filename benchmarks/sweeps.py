@@ -199,6 +199,13 @@ SWEEPS = (
         "MovieLens with posters, 5 % users and 5 % of the others' single interactions",
     ),
     Sweep(
+        "posters-few",
+        "ml_posters",
+        f"--model bpr --kind interaction --count 1 5 25 --golds 2 {REPORTED}"
+        " --methods retrain finetune mmrecun mmrecun_calibrated",
+        "MovieLens with posters, one to twenty-five interactions, BPR",
+    ),
+    Sweep(
         "posters-poison",
         "ml_posters",
         f"--model bpr lightgcn --kind user --pool poison --ratio 5 --golds 2 {REPORTED}",

@@ -83,3 +83,6 @@ def test_single_interactions_have_targets_of_their_own():
 def test_other_requests_have_no_line():
     assert claims(report(kind="modality")) == "*Not yet run.*"
     assert claims(report(pool="poison")) == "*Not yet run.*"
+    few = report(kind="interaction")
+    few.rows = [row | {"count": 5} for row in few.rows]
+    assert claims(few) == "*Not yet run.*"
