@@ -216,7 +216,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         for row in own:
             ratios = f"{row['gold_ratio']:.1f}x | {row['gnndelete_ratio']:.1f}x"
             counts = f"{row['flops']:.2e} | {row['forward_flops']:.2e}"
-            lines.append(f"| {row['method']} | {row['cpu_s']:.2f} | {ratios} | {counts} |".replace("nanx", ""))
+            line = f"| {row['method']} | {row['cpu_s']:.2f} | {ratios} | {counts} |"
+            lines.append(line.replace("nanx", "").replace("nan", ""))  # no GNNDelete there, or nothing counted
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 

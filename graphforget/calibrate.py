@@ -161,10 +161,10 @@ def calibrate(
         if keep is None and level == "positive":
             level_of += _above(s - level_of - varying, x_unseen, s_unseen, x, REGRESSIONS[regression])
         taken = (level_of + varying)[: gone.size]
-        if keep is None:
-            taken -= min(taken.mean(), 0.0)  # a model is not unlearned by raising what it forgets
     else:
         reliability, taken = 0.0, np.full(gone.size, s_trained.mean() - s_unseen.mean())
+    if keep is None:
+        taken -= min(taken.mean(), 0.0)  # a model is not unlearned by raising what it forgets
     left, mean = 1.0, float(taken.mean())
     if before is not None and mean > 0:
         fell = _believed(task, before, split.retain, gone) - scores

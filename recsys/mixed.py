@@ -46,8 +46,7 @@ def interactions_left(split: ForgetSplit[Graph]) -> ForgetSplit[Graph] | None:
         >>> interactions_left(ForgetSplit.of(data, ForgetRequest.of("user", [1]), data)) is None
         True
     """
-    rows = ForgetRequest(named_rows(split.data, split.retain))
-    between = ForgetSplit.of(split.data, rows, split.held_out).retain
+    _, between = split.data.partition(named_rows(split.data, split.retain))
     pairs = between.without(split.retain).pairs()
     if not pairs.shape[1]:
         return None

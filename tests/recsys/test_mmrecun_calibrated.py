@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import torch
 
 import recsys.mmrecun_calibrated as ours
 from graphforget.calibrate import calibrate
-from graphforget.checkpoint import checkpoints
 from graphforget.errors import InputError
-from graphforget.train import descend
 from recsys.mmrecun_calibrated import LEAD, CalibratedMMRecUN
+from tests.recsys.small import after_a_crash
 from tests.recsys.test_mmrecun import job
+from tests.small import equal_states
 
 METHOD = CalibratedMMRecUN(epochs=40, lr=1e-2, samples=2, forget_weight=5.0)  # so small a world has few steps
 
@@ -39,29 +38,14 @@ def test_targets_that_the_retained_pull_away_from_are_reached_by_the_correction(
     assert abs(near) < abs(short) / 2
 
 
-def test_a_stopped_run_goes_on_with_its_correction(monkeypatch, tmp_path):
+def test_a_stopped_run_goes_on_with_its_correction(tmp_path):
     now = job()
     method = replace(METHOD, epochs=LEAD + 4)
-    whole = method.unlearn(now.original, now.task, now.split, seed=0).model.state_dict()
 
-    class Broken(Exception):
-        pass
+    def run():
+        return method.unlearn(now.original, now.task, now.split, seed=0).model.state_dict()
 
-    def breaks(model, steps, **settings):
-        def until(epoch):
-            if epoch == LEAD + 2:
-                raise Broken
-            return steps(epoch)
-
-        return descend(model, until, **settings)
-
-    with monkeypatch.context() as patch, checkpoints(tmp_path, every=1):
-        patch.setattr(ours, "descend", breaks)
-        with pytest.raises(Broken):
-            method.unlearn(now.original, now.task, now.split, seed=0)
-    with checkpoints(tmp_path, every=1):
-        again = method.unlearn(now.original, now.task, now.split, seed=0).model.state_dict()
-    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert equal_states(run(), after_a_crash(run, ours, LEAD + 2, tmp_path))
 
 
 @pytest.mark.parametrize("correction", [-0.1, 1.0])
